@@ -88,7 +88,9 @@ def describe(model: type[StageConfig], prefix: str = "") -> Iterator[tuple[str, 
         if inner is not None:
             yield from describe(inner, f"{prefix}{name}.")
             continue
-        default = "required" if field.is_required() else field.get_default(call_default_factory=True)
+        default = (
+            "required" if field.is_required() else field.get_default(call_default_factory=True)
+        )
         yield f"{prefix}{name}", str(default), field.description or ""
 
 

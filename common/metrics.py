@@ -111,9 +111,7 @@ def with_error(
     return Estimate(float(statistic(*(np.asarray(a) for a in arrays))), float(error))
 
 
-def _resample(
-    length: int, groups: ArrayLike | None, rng: np.random.Generator
-) -> NDArray[np.int64]:
+def _resample(length: int, groups: ArrayLike | None, rng: np.random.Generator) -> NDArray[np.int64]:
     if groups is None:
         return rng.integers(0, length, length)
     _, index = np.unique(np.asarray(groups), return_inverse=True)

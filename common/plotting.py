@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # Petroff's colour sequence (arXiv:2107.02270), told apart by colour-blind readers too.
 COLOURS = ("#5790fc", "#f89c20", "#e42536", "#964a8b", "#9c9ca1", "#7a21dd")
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "font.size": 12,
     "axes.labelsize": 13,
     "axes.spines.top": True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -19,7 +19,7 @@ def progress(
     iterable: Iterable[T], total: int | None = None, desc: str = "", unit: str = "it"
 ) -> Iterator[T]:
     """Iterate with a bar on a terminal, or with a line every 15 seconds where there is none."""
-    if total is None and hasattr(iterable, "__len__"):
+    if total is None and isinstance(iterable, Sized):
         total = len(iterable)
     if sys.stderr.isatty():
         yield from tqdm(iterable, total=total, desc=desc, unit=unit, leave=False)

@@ -141,7 +141,9 @@ class RunFolder:
                 "inputs": self.inputs,
             },
         )
-        self.log.info("%s: done in %.0f s: %s", self.stage, time.time() - self._started, self.folder)
+        self.log.info(
+            "%s: done in %.0f s: %s", self.stage, time.time() - self._started, self.folder
+        )
 
     def _logger(self) -> logging.Logger:
         logger = log.getChild(f"{self.stage}.{abs(hash(str(self.folder.resolve()))):x}")

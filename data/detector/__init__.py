@@ -1,0 +1,1 @@
+"""Cells of the detector: DetIds, geometry tables, images. Pure functions on arrays."""

@@ -1,0 +1,135 @@
+"""A batch of events in memory: what every reader yields and the store writer takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+CHANNELS = ("EB", "EE", "HBHE", "TRK")
+
+
+@dataclass
+class Hits:
+    """Sparse hits of one channel for N events, in compressed rows.
+
+    Attributes
+    ----------
+    offsets
+        (N+1,) int64; event i owns rows offsets[i]:offsets[i+1].
+    cell
+        (M,) uint32 flat cell (see `data.detector.geometry`).
+    energy
+        (M,) float32 in GeV; for TRK the transverse momentum.
+    time
+        (M,) float32 in ns, or None where the source has none.
+    eta, phi
+        (M,) float32, tracks only and where the source has them.
+    """
+
+    offsets: NDArray[np.int64]
+    cell: NDArray[np.uint32]
+    energy: FloatArray
+    time: FloatArray | None = None
+    eta: FloatArray | None = None
+    phi: FloatArray | None = None
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def event(self) -> NDArray[np.int64]:
+        """(M,) event index of each hit."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    @property
+    def columns(self) -> dict[str, NDArray]:
+        """The per-hit columns that are present, by name."""
+        names = ("cell", "energy", "time", "eta", "phi")
+        return {n: getattr(self, n) for n in names if getattr(self, n) is not None}
+
+    def select(self, keep: NDArray[np.bool_]) -> Hits:
+        """Hits of the events where `keep` (N,) is true."""
+        counts = np.diff(self.offsets)
+        rows = np.repeat(keep, counts)
+        offsets = np.concatenate([[0], np.cumsum(counts[keep])])
+        return Hits(offsets, **{name: column[rows] for name, column in self.columns.items()})
+
+    @classmethod
+    def from_events(
+        cls,
+        event: NDArray[np.integer],
+        n_events: int,
+        cell: NDArray[np.integer],
+        energy: NDArray[np.floating],
+        **columns: NDArray[np.floating] | None,
+    ) -> Hits:
+        """Build from unordered (event, cell, energy, ...) rows; row order within events is kept."""
+        order = np.argsort(event, kind="stable")
+        counts = np.bincount(event, minlength=n_events)
+        extra = {k: v[order].astype(np.float32) for k, v in columns.items() if v is not None}
+        return cls(
+            np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            cell[order].astype(np.uint32),
+            energy[order].astype(np.float32),
+            **extra,
+        )
+
+    @classmethod
+    def empty(cls, n_events: int) -> Hits:
+        """No hits in any of `n_events` events."""
+        zero = np.zeros(0)
+        return cls.from_events(zero.astype(np.int64), n_events, zero.astype(np.int64), zero)
+
+
+def concatenate_hits(parts: Sequence[Hits]) -> Hits:
+    """Join hits of consecutive event ranges; a column missing in one part is dropped in all."""
+    shifts = np.cumsum([0] + [part.offsets[-1] for part in parts])
+    offsets = np.concatenate(
+        [[0]] + [part.offsets[1:] + shift for part, shift in zip(parts, shifts[:-1], strict=True)]
+    )
+    names = set.intersection(*(set(part.columns) for part in parts))
+    return Hits(
+        offsets.astype(np.int64),
+        **{name: np.concatenate([part.columns[name] for part in parts]) for name in names},
+    )
+
+
+@dataclass
+class EventBatch:
+    """N events as a reader delivers them.
+
+    Attributes
+    ----------
+    run, lumi, event
+        (N,) identifiers.
+    hits
+        Channel name to `Hits`; a channel the source lacks is absent here and named in `missing`.
+    photons
+        Jagged record array with energy, pt, eta, phi and whatever of r9, sigma_ieta_ieta,
+        h_over_e, pixel_seed, vertex_z the source has; None where it has no photons.
+    vertex_z
+        (N,) z in cm of the vertex the event's photons point to; None when unknown.
+    m0
+        (N,) diphoton mass written in the source, 0 for none; None when it has none.
+    truth
+        Simulated events only: see `docs/event_store.md`.
+    """
+
+    run: NDArray[np.integer]
+    lumi: NDArray[np.integer]
+    event: NDArray[np.integer]
+    hits: dict[str, Hits]
+    photons: ak.Array | None = None
+    vertex_z: NDArray[np.floating] | None = None
+    n_vertices: NDArray[np.integer] | None = None
+    m0: NDArray[np.floating] | None = None
+    truth: dict[str, ak.Array] | None = None
+    missing: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.run)
