@@ -19,13 +19,9 @@ class PreprocessConfig(StageConfig):
     output: Path = Field(Path("events.h5"), description="event store to write")
     selection: Selection = Field(
         "none",
-        description="none: all events; pair: two standard clusters; diphoton2012: the 2012 "
-        "selection; diphoton2012_id: with the later photon identification",
-    )
-    keep: Literal["all", "selected"] | None = Field(
-        None,
-        description="write all events with a `selected` flag, or the selected ones only; "
-        "by default all without, selected with a selection other than none",
+        description="none: keep all events (`selected` then flags the 2012 selection); pair: two "
+        "standard clusters; diphoton2012: the 2012 selection; diphoton2012_id: with the later "
+        "photon identification",
     )
     label: int | None = Field(
         None, description="class of collision files' events; simulated files bring their own"
