@@ -11,7 +11,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,8 +93,8 @@ class RunFolder:
         folder.mkdir(exist_ok=True)
         return folder
 
-    def save_figure(self, figure: Figure, name: str) -> Path:
-        """Save a figure as PNG and PDF under `figures/` and close it."""
+    def save_figure(self, figure: Figure, name: str, caption: str = "") -> Path:
+        """Save a figure as PNG and PDF under `figures/`, close it, and list it for the report."""
         from matplotlib import pyplot as plt
 
         for suffix in (".pdf", ".png"):
@@ -103,7 +103,23 @@ class RunFolder:
                 metadata = {"CreationDate": None} if suffix == ".pdf" else {}
                 figure.savefig(temporary, dpi=130, bbox_inches="tight", metadata=metadata)
         plt.close(figure)
+        self._record("figures", {"name": name, "caption": caption}, key="name")
         return self.figures / f"{name}.png"
+
+    def add_table(
+        self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = ""
+    ) -> None:
+        """List a table for the report; cells are shown as text."""
+        cells = [[_cell(value) for value in row] for row in rows]
+        table = {"title": title, "columns": list(columns), "rows": cells, "caption": caption}
+        self._record("tables", table, key="title")
+
+    def _record(self, kind: str, entry: dict[str, Any], key: str) -> None:
+        """Add an entry to `report.json`, replacing an earlier one of the same name."""
+        path = self.path("report.json")
+        content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        kept = [e for e in content.get(kind, []) if e[key] != entry[key]]
+        write_json(path, {**content, kind: [*kept, entry]})
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         """Write `metrics.json`."""
@@ -152,3 +168,7 @@ class RunFolder:
             handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
             logger.addHandler(handler)
         return logger
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
