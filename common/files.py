@@ -41,6 +41,8 @@ def write_json(path: str | Path, content: Any) -> None:
 
 
 def _finite(value: Any) -> Any:
+    if hasattr(value, "_asdict"):  # named tuples keep their names
+        value = value._asdict()
     if isinstance(value, dict):
         return {str(k): _finite(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

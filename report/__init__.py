@@ -1,0 +1,1 @@
+"""Whole studies and their report: the last room, which imports all the others."""

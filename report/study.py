@@ -1,0 +1,39 @@
+"""Run a whole study: every stage in turn, each skipped when already complete, then the report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import data.convert
+import data.simulation.stage
+import e2e.classify
+import report.build
+import rl.refine
+from common.files import write_json
+from common.progress import log
+from report.config import ReportConfig, StudyConfig
+
+
+def run(config: StudyConfig) -> None:
+    """Run all stages of a study and write `metrics.json` and `report.html` into its folder."""
+    started = time.monotonic()
+    steps: list[tuple[str, Callable[[Any], Any], Any]] = []
+    if config.simulate is not None:
+        steps.append(("simulate", data.simulation.stage.run, config.simulate))
+    for name, settings in config.preprocess.items():
+        steps.append((f"preprocess {name}", data.convert.run, settings))
+    steps.append(("classify", e2e.classify.run, config.classify))
+    steps.append(("rl", rl.refine.run, config.rl))
+    seconds: dict[str, float] = {}
+    for name, stage, settings in steps:
+        log.info("== %s", name)
+        begin = time.monotonic()
+        stage(settings)
+        seconds[name] = round(time.monotonic() - begin, 1)
+    seconds["total"] = round(time.monotonic() - started, 1)
+    metrics = {"seconds": seconds, **report.build.collect_metrics(config.folder)}
+    write_json(config.folder / "metrics.json", metrics)
+    report.build.run(ReportConfig(folder=config.folder, title=config.title))
+    log.info("study done in %.0f s: open %s", seconds["total"], config.folder / "report.html")

@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""Command line of the project: one word per stage; see `python run_pipeline.py --help`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from common.cli import Stage, parse
+from common.config import dump
+from common.errors import PipelineError
+from common.progress import log, setup_logging
+
+ROOT = Path(__file__).resolve().parent
+DESCRIPTION = """\
+From a CMS Open Data file to detector images, a diphoton classifier and a refined photon
+reconstruction. Stages, in the order in which data flows:"""
+
+STAGES = (
+    Stage(
+        "simulate",
+        "particle lists to simulated fevt/RHTree files",
+        "data.simulation.config:SimulateConfig",
+        "data.simulation.stage:run",
+        "simulate --output runs/simulate",
+    ),
+    Stage(
+        "preprocess",
+        "CMS or simulated files (AOD, fevt/RHTree, .ig) to one event store",
+        "data.config:PreprocessConfig",
+        "data.convert:run",
+        "preprocess --input DoublePhoton.root --output events.h5 --selection diphoton2012",
+    ),
+    Stage(
+        "export",
+        "an event store to dense images under the ntuple's names",
+        "data.config:ExportConfig",
+        "data.export:run",
+        "export --store events.h5 --images EB_energy,HBHE_energy --output images.npz",
+    ),
+    Stage(
+        "classify",
+        "train the diphoton classifier and its baselines; write scores and low-level outputs",
+        "e2e.config:ClassifyConfig",
+        "e2e.classify:run",
+        "classify --store events.h5 --output runs/classify training.epochs=12",
+    ),
+    Stage(
+        "rl",
+        "train the agent that refines the photons, its peers and its control",
+        "rl.config:RefineConfig",
+        "rl.refine:run",
+        "rl --config configs/demo.yaml",
+    ),
+    Stage(
+        "apply",
+        "run a trained chain on files: scores, refined photons, event pictures",
+        "rl.config:ApplyConfig",
+        "rl.apply:run",
+        "apply --input DoublePhoton.ig --classifier runs/demo/classify --agent runs/demo/rl",
+    ),
+    Stage(
+        "report",
+        "one self-contained HTML page from a study's run folders",
+        "report.config:ReportConfig",
+        "report.build:run",
+        "report --folder runs/demo",
+    ),
+    Stage(
+        "demo",
+        "the whole chain on simulated events: simulate, preprocess, classify, rl, report",
+        "report.config:StudyConfig",
+        "report.study:run",
+        "demo --folder runs/demo",
+        default_yaml=ROOT / "configs" / "demo.yaml",
+    ),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one stage; returns the exit status: 0 success, 1 failure, 2 wrong usage."""
+    setup_logging()
+    try:
+        invocation = parse(STAGES, sys.argv[1:] if argv is None else argv, DESCRIPTION)
+        if invocation.print_config:
+            print(dump(invocation.config), end="")
+            return 0
+        setup_logging(invocation.verbose)
+        invocation.stage.load_run()(invocation.config)
+    except PipelineError as error:
+        log.error("error: %s", error)
+        return 1
+    except KeyboardInterrupt:
+        log.error("interrupted; the same command continues where it stopped")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
