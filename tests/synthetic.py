@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.batch import Hits
-from data.detector.geometry import N_ECAL, N_EB, N_HBHE, eb_uv
+from data.detector.geometry import N_EB, N_ECAL, N_HBHE, eb_uv
 from data.reconstruction.clustering import Clusters, find_photons
 from data.store import CLUSTER_FIELDS, PHOTON_FIELDS, StoreWriter
 
