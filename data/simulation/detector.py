@@ -1,0 +1,142 @@
+"""From particle lists to reconstructed events: one call for a batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.batch import Hits
+from data.detector.geometry import N_ECAL, detector_eta, eb_uv, ecal_cell
+from data.reconstruction import Clusters, find_photons
+from data.simulation.imperfections import DEAD
+from data.simulation.particles import ParticleLists
+from data.simulation.pileup import VERTEX_SPREAD, MinimumBiasLibrary
+from data.simulation.profiles import join
+from data.simulation.readout import read_barrel, read_endcap, read_hcal
+from data.simulation.response import Tracks, simulate_response
+
+F = NDArray[np.float64]
+I = NDArray[np.int64]
+
+VERTEX_EFFICIENCY = 0.7  # of reconstructing a pile-up interaction's vertex
+TRUE_PHOTON_PT = 10.0
+SEED_MATCH_ETA, SEED_MATCH_PHI, SEED_MATCH_PT = 0.03, 0.1, 0.3
+
+
+@dataclass
+class TruePhotons:
+    """Prompt photons with pt > 10 GeV, flat: at the vertex, and their straight impact (u, v)."""
+
+    event: I
+    energy: F
+    pt: F
+    eta: F
+    phi: F
+    u: F
+    v: F
+    converted: NDArray[np.bool_]
+
+
+@dataclass
+class SimulatedEvents:
+    """N events as the detector delivers them, with their truth.
+
+    ``photons`` are the standard photons, ``pixel_seed`` (M,) goes with them.
+    """
+
+    hits: dict[str, Hits]
+    photons: Clusters
+    pixel_seed: NDArray[np.bool_]
+    vertex_z: F
+    n_vertices: I
+    n_pileup: I
+    group: I
+    n_prompt: NDArray[np.int32]
+    truth: TruePhotons
+
+    def __len__(self) -> int:
+        return len(self.vertex_z)
+
+
+def simulate_events(
+    lists: ParticleLists,
+    library: MinimumBiasLibrary,
+    pileup: float,
+    rng: np.random.Generator,
+    vertex_z: F | None = None,
+) -> SimulatedEvents:
+    """Simulate N events with their pile-up and reconstruct the standard photons.
+
+    Parameters
+    ----------
+    lists : the hard events
+    library : minimum-bias events
+    pileup : mean number of further interactions (Poisson)
+    rng : random numbers
+    vertex_z : (N,) in cm, drawn when absent
+    """
+    n = len(lists)
+    if vertex_z is None:
+        vertex_z = rng.normal(0, VERTEX_SPREAD, n)
+    response = simulate_response(lists, vertex_z, rng)
+    n_pileup = rng.poisson(pileup, n)
+    overlay = library.draw(n_pileup, rng)
+    eb, candidates = read_barrel(join([response.eb, library.eb_cells(overlay)]), DEAD, n, rng)
+    ee = read_endcap(join([response.ee, library.ee_cells(overlay)]), n, rng)
+    hbhe = read_hcal(join([response.hbhe, library.hbhe_cells(overlay)]), candidates, n, rng)
+    tracks = _track_hits([response.tracks, library.overlaid_tracks(overlay)], n)
+    photons = find_photons(eb, hbhe, vertex_z)
+    return SimulatedEvents(
+        hits={"EB": eb, "EE": ee, "HBHE": hbhe, "TRK": tracks},
+        photons=photons,
+        pixel_seed=_has_pixel_seed(photons, response.pixel_seeds, n),
+        vertex_z=vertex_z,
+        n_vertices=1 + rng.binomial(n_pileup, VERTEX_EFFICIENCY),
+        n_pileup=n_pileup,
+        group=lists.group,
+        n_prompt=lists.n_prompt,
+        truth=_true_photons(lists, vertex_z, response.converted),
+    )
+
+
+def _track_hits(parts: list[Tracks], n_events: int) -> Hits:
+    """Tracks binned in the stitched ECAL image at their direction at the vertex, pt summed."""
+    event = np.concatenate([t.event for t in parts])
+    cell = ecal_cell(
+        np.concatenate([t.eta for t in parts]), np.concatenate([t.phi for t in parts])
+    )
+    pt = np.concatenate([t.pt for t in parts])
+    key, inverse = np.unique(event * N_ECAL + cell, return_inverse=True)
+    total = np.bincount(inverse, weights=pt, minlength=len(key)).astype(np.float32)
+    offsets = np.searchsorted(key, np.arange(n_events + 1) * N_ECAL).astype(np.int64)
+    return Hits(offsets, (key % N_ECAL).astype(np.uint32), total)
+
+
+def _has_pixel_seed(photons: Clusters, seeds: Tracks, n_events: int) -> NDArray[np.bool_]:
+    """Whether an electron or early conversion points at the photon and carries its momentum."""
+    order = np.argsort(seeds.event, kind="stable")
+    first = np.searchsorted(seeds.event[order], np.arange(n_events + 1))
+    count = np.diff(first)[photons.event]
+    photon = np.repeat(np.arange(len(count)), count)
+    start = np.cumsum(count) - count
+    seed = order[np.arange(count.sum()) + np.repeat(first[photons.event] - start, count)]
+    dphi = (seeds.phi[seed] - photons.phi[photon] + np.pi) % (2 * np.pi) - np.pi
+    match = (
+        (np.abs(seeds.eta[seed] - photons.eta[photon]) < SEED_MATCH_ETA)
+        & (np.abs(dphi) < SEED_MATCH_PHI)
+        & (seeds.pt[seed] > SEED_MATCH_PT * photons.pt[photon])
+    )
+    return np.bincount(photon[match], minlength=len(count)) > 0
+
+
+def _true_photons(
+    lists: ParticleLists, vertex_z: F, converted: NDArray[np.bool_]
+) -> TruePhotons:
+    rows = np.flatnonzero(lists.prompt & (lists.pt > TRUE_PHOTON_PT))
+    event = lists.event[rows]
+    eta, phi = lists.eta[rows].astype(np.float64), lists.phi[rows].astype(np.float64)
+    pt = lists.pt[rows].astype(np.float64)
+    u, v = eb_uv(detector_eta(eta, vertex_z[event]), phi)
+    return TruePhotons(event, pt * np.cosh(eta), pt, eta, phi, u, v, converted[rows])

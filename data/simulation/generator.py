@@ -1,0 +1,264 @@
+"""Generated events at 8 TeV with Pythia 8 (optional extra ``generator``).
+
+Multiparton interactions are off in every hard process; the detector simulation overlays two
+minimum-bias events at the hard vertex instead, alike in all classes.  A jet that fakes a photon
+is rare, so photon + jet events are vetoed at process level outside the barrel, prescreened at
+parton level and hadronised several times; all hadronisations that pass are kept and share a
+group id.  Parton events that already hold two photons are kept at most once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from data.simulation import preselection
+from data.simulation.particles import CODE_OF, MAX_ETA, MIN_PT, ParticleLists
+
+REHADRONISATIONS = 10
+PROCESS_VETO_ETA = 2.0
+PARTON_PT, PARTON_ETA, PARTON_MASS = 22.0, 1.55, 88.0
+PROMPT_PT = 15.0
+#: Pythia status codes from here on are hadronisation and hadron decays.
+FIRST_HADRON_STATUS = 80
+NEUTRINOS = frozenset({12, 14, 16})
+
+_COMMON = ("Beams:eCM = 8000.", "Print:quiet = on", "Random:setSeed = on")
+_NO_MPI = "PartonLevel:MPI = off"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one process is generated: Pythia settings, and which steps follow."""
+
+    settings: tuple[str, ...]
+    rehadronise: bool = False
+    preselect: bool = True
+
+
+RECIPES: dict[str, Recipe] = {
+    "higgs": Recipe(
+        (
+            "HiggsSM:gg2H = on",
+            "25:m0 = 125.",
+            "25:onMode = off",
+            "25:onIfMatch = 22 22",
+            _NO_MPI,
+        )
+    ),
+    "diphoton": Recipe(
+        (
+            "PromptPhoton:ffbar2gammagamma = on",
+            "PromptPhoton:gg2gammagamma = on",
+            "PhaseSpace:pTHatMin = 20.",
+            "PhaseSpace:mHatMin = 80.",
+            _NO_MPI,
+        )
+    ),
+    "gamma_jet": Recipe(
+        (
+            "PromptPhoton:qg2qgamma = on",
+            "PromptPhoton:qqbar2ggamma = on",
+            "PhaseSpace:pTHatMin = 25.",
+            "PhaseSpace:mHatMin = 80.",
+            "HadronLevel:all = off",
+            _NO_MPI,
+        ),
+        rehadronise=True,
+    ),
+    "minimum_bias": Recipe(("SoftQCD:inelastic = on",), preselect=False),
+}
+
+
+def import_pythia() -> Any:
+    """The pythia8mc module.
+
+    Raises
+    ------
+    ImportError
+        with the remedy, when the optional extra is not installed.
+    """
+    try:
+        import pythia8mc
+    except ImportError as problem:
+        raise ImportError(
+            "generating events needs Pythia 8: pip install --only-binary :all: "
+            "'pythia8mc==8.317.2' (the shipped particle lists need no generator)"
+        ) from problem
+    return pythia8mc
+
+
+def start(recipe: Recipe, seed: int) -> Any:
+    """An initialised Pythia instance; every setting is checked (typos return False silently)."""
+    p8 = import_pythia()
+    pythia = p8.Pythia("", False)
+    for setting in (*_COMMON, f"Random:seed = {seed}", *recipe.settings):
+        if not pythia.readString(setting):
+            raise ValueError(f"Pythia does not know the setting '{setting}'")
+    if recipe.rehadronise:
+        pythia.setUserHooksPtr(_keep_alive(pythia, _central_hook(p8)))
+    if not pythia.init():
+        raise RuntimeError("Pythia failed to initialise")
+    return pythia
+
+
+def _central_hook(p8: Any) -> Any:
+    """Veto of 2 -> 2 scatterings with an outgoing leg outside the barrel, before the shower."""
+
+    class CentralOnly(p8.UserHooks):  # type: ignore[misc]
+        def canVetoProcessLevel(self) -> bool:
+            return True
+
+        def doVetoProcessLevel(self, process: Any) -> bool:
+            return any(abs(process[i].eta()) > PROCESS_VETO_ETA for i in (5, 6))
+
+    return CentralOnly()
+
+
+def _keep_alive(pythia: Any, hook: Any) -> Any:
+    # the C++ side holds no reference to the Python half of the hook
+    _HOOKS.append((pythia, hook))
+    return hook
+
+
+_HOOKS: list[tuple[Any, Any]] = []
+
+
+@dataclass
+class _Event:
+    """One accepted event before packing: columns (n, 5) species, pt, eta, phi, prompt."""
+
+    particles: np.ndarray
+    group: int
+    n_prompt: int
+
+
+def final_particles(event: Any) -> np.ndarray:
+    """Stable visible particles with pt > 0.1 GeV, \\|eta\\| < 3 as (n, 5) float64 columns."""
+    rows = []
+    for particle in event:
+        if not particle.isFinal():
+            continue
+        pdg = particle.id()
+        pt, eta = particle.pT(), particle.eta()
+        if pt < MIN_PT or abs(eta) >= MAX_ETA or abs(pdg) in NEUTRINOS:
+            continue
+        prompt = pdg == 22 and particle.statusAbs() < FIRST_HADRON_STATUS
+        rows.append((CODE_OF[pdg], pt, eta, particle.phi(), prompt))
+    return np.array(rows, np.float64).reshape(-1, 5)
+
+
+def count_prompt(particles: np.ndarray) -> int:
+    """Photons above 15 GeV that do not come from hadrons."""
+    return int(((particles[:, 4] > 0) & (particles[:, 1] > PROMPT_PT)).sum())
+
+
+def _accepted(particles: np.ndarray) -> bool:
+    central = particles[np.abs(particles[:, 2]) < 1.8]
+    found = preselection.candidates(
+        central[:, 0].astype(np.uint8), central[:, 1], central[:, 2], central[:, 3]
+    )
+    return preselection.passes(found)
+
+
+def _parton_prescreen(event: Any) -> bool:
+    """A photon and a parton (or second photon) in the barrel at high enough mass."""
+    hard = [
+        (q.id(), np.array([q.pT(), q.eta(), q.phi()]))
+        for q in event
+        if q.isFinal() and q.pT() > PARTON_PT and abs(q.eta()) < PARTON_ETA
+    ]
+    photons = [p for pdg, p in hard if pdg == 22]
+    pairs = ((a, b) for a in photons for _, b in hard if b is not a)
+    return any(preselection.pair_mass(a, b) > PARTON_MASS for a, b in pairs)
+
+
+def _plain_events(pythia: Any, preselect: bool, tally: dict[str, int]) -> Iterator[_Event]:
+    while True:
+        if not pythia.next():
+            continue
+        tally["tried"] += 1
+        particles = final_particles(pythia.event)
+        if not preselect or _accepted(particles):
+            yield _Event(particles, tally["tried"], count_prompt(particles))
+
+
+def _rehadronised_events(pythia: Any, tally: dict[str, int]) -> Iterator[_Event]:
+    event_class = import_pythia().Event
+    while True:
+        if not pythia.next():
+            continue
+        tally["partons"] += 1
+        if not _parton_prescreen(pythia.event):
+            continue
+        parton_event = event_class(pythia.event)
+        n_prompt = sum(
+            q.isFinal() and q.id() == 22 and q.pT() > PROMPT_PT and abs(q.eta()) < MAX_ETA
+            for q in parton_event
+        )
+        for repetition in range(REHADRONISATIONS if n_prompt < 2 else 1):
+            if repetition:
+                pythia.event.assign(parton_event)
+            if not pythia.forceHadronLevel():
+                continue
+            tally["tried"] += 1
+            particles = final_particles(pythia.event)
+            if _accepted(particles):
+                yield _Event(particles, tally["partons"], n_prompt)
+
+
+def generate(
+    process: str, n_events: int, seed: int, tick: Callable[[], object] | None = None
+) -> ParticleLists:
+    """Generate ``n_events`` particle lists of a process of :data:`RECIPES`.
+
+    Parameters
+    ----------
+    process : one of higgs, diphoton, gamma_jet, minimum_bias
+    n_events : number of accepted events
+    seed : Pythia's seed, 1 to 900 000 000
+    tick : called after every accepted event (progress)
+    """
+    recipe = RECIPES[process]
+    pythia = start(recipe, seed)
+    tally = {"tried": 0, "partons": 0}
+    source = (
+        _rehadronised_events(pythia, tally)
+        if recipe.rehadronise
+        else _plain_events(pythia, recipe.preselect, tally)
+    )
+    events = []
+    while len(events) < n_events:
+        events.append(next(source))
+        if tick:
+            tick()
+    lists = _pack(events)
+    lists.info = {
+        "process": process,
+        "generator": f"Pythia {pythia.settings.parm('Pythia:versionNumber'):.3f}",
+        "settings": [*_COMMON, *recipe.settings],
+        "seed": seed,
+        "rehadronisations": REHADRONISATIONS if recipe.rehadronise else 1,
+        "accepted": n_events,
+        **tally,
+        "cross_section_mb": float(pythia.infoPython().sigmaGen()),
+    }
+    return lists
+
+
+def _pack(events: list[_Event]) -> ParticleLists:
+    flat = np.concatenate([e.particles for e in events])
+    count = [len(e.particles) for e in events]
+    return ParticleLists(
+        offsets=np.concatenate([[0], np.cumsum(count)]).astype(np.int64),
+        species=flat[:, 0].astype(np.uint8),
+        pt=flat[:, 1].astype(np.float32),
+        eta=flat[:, 2].astype(np.float32),
+        phi=flat[:, 3].astype(np.float32),
+        prompt=flat[:, 4] > 0,
+        group=np.array([e.group for e in events], np.int64),
+        n_prompt=np.array([e.n_prompt for e in events], np.int32),
+    )

@@ -1,0 +1,81 @@
+"""Generator-level preselection: does an event hold two isolated electromagnetic candidates?
+
+It is looser than the diphoton selection on reconstructed photons and applied alike to every
+hard process, so that detector time and list space go to events that may be selected.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.simulation.particles import CODE_OF
+
+MIN_CANDIDATE_PT = 20.0  # GeV
+MIN_SEED_PT = 6.0
+MAX_CANDIDATE_ETA = 1.46
+HALF_ETA, HALF_PHI = 0.045, 0.12  # the window is 0.09 x 0.24
+ISOLATION_CONE, MAX_HADRONS = 0.15, 0.2
+MIN_MASS = 85.0
+SCALE_MARGIN = 0.95  # on the pt/m cuts of the selection
+
+_ELECTROMAGNETIC = np.array([CODE_OF[22], CODE_OF[11], CODE_OF[-11]])
+_MUONS = np.array([CODE_OF[13], CODE_OF[-13]])
+
+
+def delta_phi(a: NDArray[np.float64], b: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """Azimuth difference in (-pi, pi]."""
+    return (a - b + np.pi) % (2 * np.pi) - np.pi
+
+
+def candidates(
+    species: NDArray[np.uint8],
+    pt: NDArray[np.float64],
+    eta: NDArray[np.float64],
+    phi: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Isolated EM candidates of one event, (n, 3): pt, eta, phi, leading first.
+
+    Photons and electrons are summed in a window of 0.09 x 0.24 in (eta, phi) round the hardest
+    unused one; hadrons within 0.15 must stay below a fifth of the sum.
+    """
+    em = np.isin(species, _ELECTROMAGNETIC)
+    hadron = ~em & ~np.isin(species, _MUONS)
+    e_pt, e_eta, e_phi = pt[em], eta[em], phi[em]
+    used = np.zeros(len(e_pt), bool)
+    found = []
+    for seed in np.argsort(-e_pt):
+        if e_pt[seed] < MIN_SEED_PT:
+            break
+        if used[seed]:
+            continue
+        dphi = delta_phi(e_phi, e_phi[seed])
+        inside = (np.abs(e_eta - e_eta[seed]) < HALF_ETA) & (np.abs(dphi) < HALF_PHI) & ~used
+        used |= inside
+        total = e_pt[inside].sum()
+        centre = (e_pt[inside] * e_eta[inside]).sum() / total
+        if total < MIN_CANDIDATE_PT or abs(centre) > MAX_CANDIDATE_ETA:
+            continue
+        near = np.hypot(delta_phi(phi[hadron], e_phi[seed]), eta[hadron] - e_eta[seed])
+        if pt[hadron][near < ISOLATION_CONE].sum() > MAX_HADRONS * total:
+            continue
+        found.append((total, centre, e_phi[seed] + (e_pt[inside] * dphi[inside]).sum() / total))
+    found.sort(reverse=True)
+    return np.array(found).reshape(-1, 3)
+
+
+def pair_mass(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Mass of two massless (pt, eta, phi)."""
+    square = 2 * a[0] * b[0] * (np.cosh(a[1] - b[1]) - np.cos(a[2] - b[2]))
+    return float(np.sqrt(max(square, 0.0)))
+
+
+def passes(found: NDArray[np.float64]) -> bool:
+    """Whether the two leading candidates may make a selected pair."""
+    if len(found) < 2:
+        return False
+    lead, sub = found[0], found[1]
+    mass = pair_mass(lead, sub)
+    return bool(
+        mass > MIN_MASS and lead[0] > SCALE_MARGIN * mass / 3 and sub[0] > SCALE_MARGIN * mass / 4
+    )

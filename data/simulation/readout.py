@@ -1,0 +1,189 @@
+"""Noise and the reduced rechit collections.
+
+Reduced collections keep three kinds of crystals: those round seeds of clusters, all above zero
+suppression near photon candidates, and full windows round energetic crystals.  Only crystals in
+those places ever matter, so noise is drawn there and nowhere else: a crystal without any deposit
+would need 5.7 sigma to become a seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.batch import Hits
+from data.detector.geometry import EB_ETA, EE_VALID, N_EB, N_EE, N_HBHE, eb_to_hbhe
+from data.simulation.profiles import Cells
+
+I = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class EcalReadout:
+    """Thresholds in GeV of one ECAL part (tuned to the hit spectra of public collision data).
+
+    noise : standard deviation per crystal
+    suppression : lowest energy read out outside full windows
+    seed : a crystal above keeps its suppressed 3 x 3 neighbourhood
+    full_window : a crystal above keeps every positive crystal of its 5 x 5 neighbourhood
+    """
+
+    noise: float
+    suppression: float
+    seed: float
+    full_window: float
+
+
+BARREL_READOUT = EcalReadout(noise=0.040, suppression=0.10, seed=0.23, full_window=1.0)
+ENDCAP_READOUT = EcalReadout(noise=0.150, suppression=0.30, seed=0.60, full_window=2.0)
+
+CANDIDATE_ET = 8.0  # GeV in one crystal: a photon candidate with its isolation region
+CANDIDATE_RADIUS = 23  # crystals, dR = 0.4
+
+HCAL_NOISE = 0.20  # GeV per tower
+HCAL_THRESHOLD = 0.75
+HCAL_NEAR_THRESHOLD = 0.35  # within CANDIDATE_TOWERS of a candidate
+CANDIDATE_TOWERS = 4
+
+TIME_FLOOR, TIME_NOISE = 0.6, 0.5  # ns, and ns GeV
+
+_KEEP_SUPPRESSED, _KEEP_ALL = 1, 2
+
+
+def _square(half: int) -> tuple[I, I]:
+    steps = np.arange(-half, half + 1)
+    a, b = np.meshgrid(steps, steps, indexing="ij")
+    return a.ravel(), b.ravel()
+
+
+def _disc(radius: int) -> tuple[I, I]:
+    a, b = _square(radius)
+    inside = a**2 + b**2 <= radius**2
+    return a[inside], b[inside]
+
+
+_AROUND, _WINDOW, _REGION = _square(1), _square(2), _disc(CANDIDATE_RADIUS)
+_NEAR_TOWERS = _square(CANDIDATE_TOWERS)
+_COSH_ETA = np.cosh(EB_ETA)
+
+
+def _barrel_neighbours(key: I, offsets: tuple[I, I]) -> I:
+    """Keys (event * 61200 + cell) round each key, phi wrapping, without those beyond the ends."""
+    event, cell = np.divmod(key, N_EB)
+    row = (cell // 360)[:, None] + offsets[0]
+    column = ((cell % 360)[:, None] + offsets[1]) % 360
+    around = event[:, None] * N_EB + row * 360 + column
+    return around[(row >= 0) & (row < 170)]
+
+
+def _endcap_neighbours(key: I, offsets: tuple[I, I]) -> I:
+    """Keys (event * 20000 + cell) round each key where there are crystals."""
+    side, cell = np.divmod(key, 10000)
+    y = (cell // 100)[:, None] + offsets[0]
+    x = (cell % 100)[:, None] + offsets[1]
+    inside = (x >= 0) & (x < 100) & (y >= 0) & (y < 100)
+    inside[inside] = EE_VALID[y[inside], x[inside]]
+    return (side[:, None] * 10000 + y * 100 + x)[inside]
+
+
+def _with_noise(
+    cells: Cells, n_events: int, n_cells: int, noise: float, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], I]:
+    """Dense energies of all events, noisy where there is a deposit; and those places."""
+    key = cells.event * n_cells + cells.cell
+    dense = np.bincount(key, weights=cells.energy, minlength=n_events * n_cells)
+    energy = dense.astype(np.float32)
+    hit = np.flatnonzero(energy != 0)
+    energy[hit] += noise * rng.standard_normal(len(hit), dtype=np.float32)
+    return energy, hit
+
+
+def _kept(
+    energy: NDArray[np.float32], mask: NDArray[np.uint8], readout: EcalReadout,
+    rng: np.random.Generator,
+) -> I:
+    """Keys that are read out; crystals of the mask without deposit get their noise now."""
+    key = np.flatnonzero(mask > 0)
+    value = energy[key]
+    empty = value == 0
+    drawn = readout.noise * rng.standard_normal(int(empty.sum()), dtype=np.float32)
+    value[empty] = drawn
+    energy[key] = value
+    threshold = np.where(mask[key] == _KEEP_ALL, 0.0, readout.suppression)
+    return key[value > threshold]
+
+
+def _to_hits(key: I, energy: NDArray[np.float32], n_events: int, n_cells: int) -> Hits:
+    offsets = np.searchsorted(key, np.arange(n_events + 1) * n_cells).astype(np.int64)
+    return Hits(offsets, (key % n_cells).astype(np.uint32), energy[key])
+
+
+def read_barrel(
+    cells: Cells, dead: NDArray[np.bool_], n_events: int, rng: np.random.Generator
+) -> tuple[Hits, I]:
+    """Barrel rechits with times, and the keys of the photon candidates.
+
+    Parameters
+    ----------
+    cells : noise-free deposits, repeated cells are summed
+    dead : (61200,) channels that are never read out
+    n_events : N
+    """
+    readout = BARREL_READOUT
+    energy, hit = _with_noise(cells, n_events, N_EB, readout.noise, rng)
+    value = energy[hit]
+    seeds = hit[value > readout.seed]
+    strong = hit[value > readout.full_window]
+    candidates = strong[energy[strong] > CANDIDATE_ET * _COSH_ETA[strong % N_EB // 360]]
+    candidates = _isolated_maxima(candidates, energy)
+    mask = np.zeros(len(energy), np.uint8)
+    mask[_barrel_neighbours(candidates, _REGION)] = _KEEP_SUPPRESSED
+    mask[_barrel_neighbours(seeds, _AROUND)] = _KEEP_SUPPRESSED
+    mask[_barrel_neighbours(strong, _WINDOW)] = _KEEP_ALL
+    mask.reshape(n_events, N_EB)[:, dead] = 0
+    hits = _to_hits(_kept(energy, mask, readout, rng), energy, n_events, N_EB)
+    spread = np.hypot(TIME_FLOOR, TIME_NOISE / np.maximum(hits.energy, 0.05))
+    hits.time = (spread * rng.standard_normal(len(spread))).astype(np.float32)
+    return hits, candidates
+
+
+def _isolated_maxima(key: I, energy: NDArray[np.float32]) -> I:
+    """Keys that no other of the keys in their 5 x 5 neighbourhood exceeds."""
+    if not len(key):
+        return key
+    row, column = (key % N_EB) // 360, key % 360
+    keep = np.ones(len(key), bool)
+    for a, b in zip(*_WINDOW, strict=True):
+        other_row = row + a
+        inside = (other_row >= 0) & (other_row < 170)
+        other = key + a * 360 + (column + b) % 360 - column
+        keep &= ~inside | (energy[np.where(inside, other, 0)] <= energy[key])
+    return key[keep]
+
+
+def read_endcap(cells: Cells, n_events: int, rng: np.random.Generator) -> Hits:
+    """Endcap rechits."""
+    readout = ENDCAP_READOUT
+    energy, hit = _with_noise(cells, n_events, N_EE, readout.noise, rng)
+    value = energy[hit]
+    mask = np.zeros(len(energy), np.uint8)
+    mask[_endcap_neighbours(hit[value > readout.seed], _AROUND)] = _KEEP_SUPPRESSED
+    mask[_endcap_neighbours(hit[value > readout.full_window], _WINDOW)] = _KEEP_ALL
+    return _to_hits(_kept(energy, mask, readout, rng), energy, n_events, N_EE)
+
+
+def read_hcal(cells: Cells, candidates: I, n_events: int, rng: np.random.Generator) -> Hits:
+    """HBHE rechits; the threshold is lower near photon candidates (keys of the barrel)."""
+    key = cells.event * N_HBHE + cells.cell
+    energy = np.bincount(key, weights=cells.energy, minlength=n_events * N_HBHE)
+    energy += HCAL_NOISE * rng.standard_normal(len(energy), dtype=np.float32)
+    event, tower = candidates // N_EB, eb_to_hbhe(candidates % N_EB)
+    row = (tower // 72)[:, None] + _NEAR_TOWERS[0]
+    column = ((tower % 72)[:, None] + _NEAR_TOWERS[1]) % 72
+    near = event[:, None] * N_HBHE + row * 72 + column
+    threshold = np.full(len(energy), HCAL_THRESHOLD, np.float32)
+    threshold[near[(row >= 0) & (row < 56)]] = HCAL_NEAR_THRESHOLD
+    kept = np.flatnonzero(energy > threshold)
+    return _to_hits(kept, energy.astype(np.float32), n_events, N_HBHE)

@@ -1,0 +1,282 @@
+"""The parametric detector: stable particles to noise-free cells, tracks and pixel seeds.
+
+Everything is vectorised over the particles of a batch of events.  Constants marked (tuned) were
+adjusted to public collision data; the others are the detector's known figures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.simulation import profiles
+from data.simulation.calorimeter import barrel_cells, endcap_cells, tower_cells
+from data.simulation.particles import CHARGE, MASS, PDG_ID, ParticleLists
+from data.simulation.profiles import Cells, join
+from data.simulation.propagation import Electrons, Impact, helix, shower_depth, straight
+
+F = NDArray[np.float64]
+I = NDArray[np.int64]
+
+# tracker material in radiation lengths against |eta|
+_MATERIAL_ETA = [0.0, 0.5, 0.9, 1.2, 1.5, 1.8, 2.1, 2.5, 3.0]
+_MATERIAL_X0 = [0.42, 0.50, 0.75, 1.25, 1.75, 1.70, 1.45, 1.15, 1.00]
+# where it is: radii in cm of its layers and their share
+_LAYER_RADIUS = np.array([4.4, 7.3, 10.2, 26, 34, 42, 50, 61, 69, 78, 87, 97, 108.0])
+_LAYER_SHARE = np.array([1.4, 1, 1, 1.1, 1.1, 1, 1, 1, 0.8, 0.8, 0.8, 0.8, 1.0])
+_LAYER_CUMULATIVE = np.cumsum(_LAYER_SHARE / _LAYER_SHARE.sum())
+RADIATION_STEPS = 3
+
+LEAKAGE, TAIL_FRACTION, TAIL_LEAKAGE = 0.003, 0.03, 0.02  # of an EM shower, out of the rear
+MIP_ENERGY = 0.24  # GeV in 25 X0 of lead tungstate
+HADRON_INTERACTS = 0.67  # in 1.1 interaction lengths of ECAL
+HADRON_ECAL_RESPONSE = 0.75
+HADRON_DEPTH = 10.0  # cm
+MUON_HCAL = 2.0  # GeV
+
+TRACK_MIN_PT, TRACK_MAX_ETA, TRACK_RESOLUTION = 0.7, 2.5, 0.01
+TRACK_EFFICIENCY = {"hadron": 0.90, "muon": 0.99, "electron": 0.90}  # (tuned)
+CONVERSION_TRACKS = ((15.0, 0.6), (60.0, 0.25))  # radius below, efficiency of a leg
+PIXEL_SEED_RADIUS, PIXEL_SEED_EFFICIENCY = 5.0, 0.6  # conversions in the first layer
+
+
+@dataclass
+class Tracks:
+    """Reconstructed tracks at the vertex, flat: event, pt (GeV), eta, phi, (M,) each."""
+
+    event: I
+    pt: F
+    eta: F
+    phi: F
+
+
+@dataclass
+class Response:
+    """Noise-free response of a batch.
+
+    eb, ee, hbhe : energies in cells, unordered and repeated
+    tracks : reconstructed tracks
+    pixel_seeds : directions at the vertex that give a pixel seed
+    converted : (M,) bool per particle, photons that converted in the tracker
+    """
+
+    eb: Cells
+    ee: Cells
+    hbhe: Cells
+    tracks: Tracks
+    pixel_seeds: Tracks
+    converted: NDArray[np.bool_]
+
+
+@dataclass
+class _Particles:
+    """The columns of particle lists in float64 plus the vertex of each."""
+
+    event: I
+    pt: F
+    eta: F
+    phi: F
+    energy: F
+    charge: F
+    pdg: I
+    z0: F
+
+    def take(self, rows: NDArray) -> _Particles:
+        return _Particles(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+
+class _Deposits:
+    """Collects the cells of successive groups of showers."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.rng = rng
+        self.eb: list[Cells] = []
+        self.ee: list[Cells] = []
+        self.hbhe: list[Cells] = []
+
+    def electromagnetic(self, event: I, impact: Impact, energy: F) -> None:
+        """EM showers; what leaks out of the rear reaches the HCAL."""
+        n = len(energy)
+        size = LEAKAGE * (1 + 0.3 * np.log(np.maximum(energy, 5.0) / 50))
+        leak = size * self.rng.exponential(size=n)
+        leak += (self.rng.random(n) < TAIL_FRACTION) * self.rng.exponential(TAIL_LEAKAGE, n)
+        leak = np.minimum(leak, 0.5)
+        profile = profiles.EM_FIRST + self.rng.integers(0, profiles.N_EM, n)
+        self.ecal(event, impact, energy * (1 - leak), profile)
+        self.hbhe.append(tower_cells(event, impact, energy * leak, 1, self.rng))
+
+    def ecal(self, event: I, impact: Impact, energy: F, profile: I) -> None:
+        """Showers of given profiles in the crystals."""
+        self.eb.append(barrel_cells(event, impact, energy, profile, self.rng))
+        self.ee.append(endcap_cells(event, impact, energy, profile, self.rng))
+
+
+def simulate_response(
+    lists: ParticleLists, vertex_z: F, rng: np.random.Generator
+) -> Response:
+    """Noise-free response to all particles of N events.
+
+    Parameters
+    ----------
+    lists : N events
+    vertex_z : (N,) in cm
+    rng : random numbers
+    """
+    species = lists.species
+    p = _Particles(
+        event=lists.event,
+        pt=lists.pt.astype(np.float64),
+        eta=lists.eta.astype(np.float64),
+        phi=lists.phi.astype(np.float64),
+        energy=lists.energy.astype(np.float64),
+        charge=CHARGE[species].astype(np.float64),
+        pdg=PDG_ID[species].astype(np.int64),
+        z0=np.asarray(vertex_z, np.float64)[lists.event],
+    )
+    kind = np.abs(p.pdg)
+    photon, electron, muon = kind == 22, kind == 11, kind == 13
+    hadron = ~(photon | electron | muon)
+    deposits = _Deposits(rng)
+
+    depth_x0 = np.interp(np.abs(p.eta), _MATERIAL_ETA, _MATERIAL_X0)
+    # depth of the conversion as a share of the tracker's material; above 1 there is none
+    conversion = rng.exponential(9 / 7, len(p.pt)) / depth_x0
+    converted = photon & (conversion < 1)
+
+    _unconverted(p.take(photon & ~converted), deposits)
+    radius = _LAYER_RADIUS[np.searchsorted(_LAYER_CUMULATIVE, conversion[converted]).clip(0, 12)]
+    ahead = depth_x0[converted] * (1 - conversion[converted])
+    legs, leg_tracks, leg_seeds = _conversions(p.take(converted), radius, ahead, rng)
+    _radiate_and_stop(*legs, deposits)
+    _radiate_and_stop(*_prompt_electrons(p.take(electron), depth_x0[electron]), deposits)
+    _hadrons(p.take(hadron), MASS[species][hadron].astype(np.float64), deposits)
+    _muons(p.take(muon), deposits)
+
+    charged = p.take(p.charge != 0)
+    prompt_seeds = p.take(electron)
+    return Response(
+        eb=join(deposits.eb),
+        ee=join(deposits.ee),
+        hbhe=join(deposits.hbhe),
+        tracks=_join_tracks(_tracks(charged, rng), leg_tracks),
+        pixel_seeds=_join_tracks(
+            Tracks(prompt_seeds.event, prompt_seeds.pt, prompt_seeds.eta, prompt_seeds.phi),
+            leg_seeds,
+        ),
+        converted=converted,
+    )
+
+
+def _unconverted(p: _Particles, deposits: _Deposits) -> None:
+    impact = straight(p.eta, p.phi, p.z0, shower_depth(p.energy))
+    deposits.electromagnetic(p.event, impact, p.energy)
+
+
+def _conversions(
+    p: _Particles, radius: F, ahead: F, rng: np.random.Generator
+) -> tuple[tuple[I, Electrons, F], Tracks, Tracks]:
+    """Pairs from conversions at ``radius`` with ``ahead`` radiation lengths to come."""
+    share = rng.uniform(0.01, 0.99, len(radius))
+    share = np.concatenate([share, 1 - share])
+    charge = np.repeat([1.0, -1.0], len(radius))
+    both = p.take(np.tile(np.arange(len(radius)), 2))
+    r2 = np.tile(radius, 2)
+    legs = Electrons(
+        energy=both.energy * share,
+        eta=both.eta,
+        direction=both.phi,
+        charge=charge,
+        azimuth=both.phi,
+        radius=r2,
+        z=both.z0 + r2 * np.sinh(both.eta),
+    )
+    efficiency = np.zeros(len(r2))
+    for limit, value in reversed(CONVERSION_TRACKS):
+        efficiency[r2 < limit] = value
+    pt = both.pt * share * (1 + TRACK_RESOLUTION * rng.standard_normal(len(r2)))
+    seen = (rng.random(len(r2)) < efficiency) & _trackable(pt, both.eta)
+    tracks = Tracks(both.event[seen], pt[seen], both.eta[seen], both.phi[seen])
+    seeds = (radius < PIXEL_SEED_RADIUS) & (rng.random(len(radius)) < PIXEL_SEED_EFFICIENCY)
+    seed_tracks = Tracks(p.event[seeds], p.pt[seeds], p.eta[seeds], p.phi[seeds])
+    return (both.event, legs, np.tile(ahead, 2)), tracks, seed_tracks
+
+
+def _prompt_electrons(p: _Particles, ahead: F) -> tuple[I, Electrons, F]:
+    beam_pipe = np.full(len(p.pt), 3.0)
+    electrons = Electrons(
+        energy=p.energy,
+        eta=p.eta,
+        direction=p.phi,
+        charge=p.charge,
+        azimuth=p.phi,
+        radius=beam_pipe,
+        z=p.z0 + beam_pipe * np.sinh(p.eta),
+    )
+    return p.event, electrons, ahead
+
+
+def _radiate_and_stop(event: I, electrons: Electrons, ahead: F, deposits: _Deposits) -> None:
+    """Electrons radiate in steps on their curved way; photons and electrons shower."""
+    for step in range(RADIATION_STEPS):
+        radiated = electrons.brake(ahead / RADIATION_STEPS, deposits.rng)
+        hard = radiated > 0.05
+        impact = electrons.photon_impact(shower_depth(radiated)).take(hard)
+        deposits.electromagnetic(event[hard], impact, radiated[hard])
+        electrons.move(1 / (RADIATION_STEPS - step))
+    depth = shower_depth(electrons.energy)
+    deposits.electromagnetic(event, electrons.impact(depth), electrons.energy)
+
+
+def _to_calorimeter(p: _Particles) -> Impact:
+    return helix(p.pt, p.eta, p.phi, p.charge, p.z0, HADRON_DEPTH)
+
+
+def _hadrons(p: _Particles, mass: F, deposits: _Deposits) -> None:
+    """Minimum ionising or showering early in the ECAL; the rest of the energy in the HCAL."""
+    rng, n = deposits.rng, len(p.pt)
+    impact = _to_calorimeter(p)
+    kinetic = p.energy - mass
+    interacts = rng.random(n) < HADRON_INTERACTS
+    early = rng.beta(1.1, 1.7, n) * kinetic
+    ionising = np.minimum(MIP_ENERGY * np.exp(0.25 * rng.standard_normal(n)), kinetic)
+    ionising = np.where(p.charge != 0, ionising, 0.0)
+    spent = np.where(interacts, early, ionising)
+    seen = np.where(interacts, early * HADRON_ECAL_RESPONSE, ionising)
+    profile = np.where(interacts, profiles.HADRON, profiles.MIP)
+    deposits.ecal(p.event, impact, seen, profile)
+    # the response to hadrons rises with energy: the electromagnetic part of the shower grows
+    response = np.clip(0.30 + 0.13 * np.log(np.maximum(kinetic, 0.3)), 0.1, 0.85)
+    behind = np.maximum(kinetic - spent, 0) * response
+    behind += rng.standard_normal(n) * 0.8 * np.sqrt(behind)
+    deposits.hbhe.append(tower_cells(p.event, impact, behind, 3, rng))
+
+
+def _muons(p: _Particles, deposits: _Deposits) -> None:
+    rng, n = deposits.rng, len(p.pt)
+    impact = _to_calorimeter(p)
+    ionising = np.minimum(MIP_ENERGY * np.exp(0.25 * rng.standard_normal(n)), p.energy)
+    deposits.ecal(p.event, impact, ionising, np.full(n, profiles.MIP))
+    in_hcal = np.minimum(MUON_HCAL, np.maximum(p.energy - 1.0, 0))
+    deposits.hbhe.append(tower_cells(p.event, impact, in_hcal, 1, rng))
+
+
+def _trackable(pt: F, eta: F) -> NDArray[np.bool_]:
+    return (pt > TRACK_MIN_PT) & (np.abs(eta) < TRACK_MAX_ETA)
+
+
+def _tracks(p: _Particles, rng: np.random.Generator) -> Tracks:
+    kind = np.abs(p.pdg)
+    efficiency = np.full(len(p.pt), TRACK_EFFICIENCY["hadron"])
+    efficiency[kind == 13] = TRACK_EFFICIENCY["muon"]
+    efficiency[kind == 11] = TRACK_EFFICIENCY["electron"]
+    pt = p.pt * (1 + TRACK_RESOLUTION * rng.standard_normal(len(p.pt)))
+    seen = (rng.random(len(p.pt)) < efficiency) & _trackable(pt, p.eta)
+    return Tracks(p.event[seen], pt[seen], p.eta[seen], p.phi[seen])
+
+
+def _join_tracks(a: Tracks, b: Tracks) -> Tracks:
+    return Tracks(
+        *(np.concatenate([getattr(a, n), getattr(b, n)]) for n in ("event", "pt", "eta", "phi"))
+    )
