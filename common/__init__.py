@@ -1,0 +1,1 @@
+"""What every room uses: configuration, run folders, files, metrics, plots, errors."""

@@ -1,0 +1,1 @@
+"""From files to the event store: readers, detector, reconstruction, selection, simulation."""
