@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from data.batch import Hits
+from data.batch import Hits, concatenate_hits
 from data.detector.geometry import N_ECAL, detector_eta, eb_uv, ecal_cell
 from data.reconstruction import Clusters, find_photons
 from data.simulation.imperfections import DEAD
@@ -58,6 +58,51 @@ class SimulatedEvents:
 
     def __len__(self) -> int:
         return len(self.vertex_z)
+
+
+def select_events(parts: list[tuple[SimulatedEvents, NDArray[np.bool_]]]) -> SimulatedEvents:
+    """Join the events of several batches for which their mask (N,) is true."""
+    batches = [_selected(events, keep) for events, keep in parts]
+    shifts = np.cumsum([0] + [len(b) for b in batches])
+
+    def flat(name: str) -> dict[str, NDArray]:
+        rows = [getattr(b, name) for b in batches]
+        columns = {f: np.concatenate([getattr(r, f) for r in rows]) for f in vars(rows[0])}
+        columns["event"] = np.concatenate(
+            [r.event + shift for r, shift in zip(rows, shifts[:-1], strict=True)]
+        )
+        return columns
+
+    def column(name: str) -> NDArray:
+        return np.concatenate([getattr(b, name) for b in batches])
+
+    return SimulatedEvents(
+        hits={c: concatenate_hits([b.hits[c] for b in batches]) for c in batches[0].hits},
+        photons=Clusters(**flat("photons")),
+        truth=TruePhotons(**flat("truth")),
+        **{name: column(name) for name in ("pixel_seed", *_PER_EVENT)},
+    )
+
+
+def _selected(events: SimulatedEvents, keep: NDArray[np.bool_]) -> SimulatedEvents:
+    new_index = np.cumsum(keep) - 1
+
+    def flat(rows: Clusters | TruePhotons) -> dict[str, NDArray]:
+        kept = keep[rows.event]
+        columns = {name: values[kept] for name, values in vars(rows).items()}
+        columns["event"] = new_index[columns["event"]]
+        return columns
+
+    return SimulatedEvents(
+        hits={name: hits.select(keep) for name, hits in events.hits.items()},
+        photons=Clusters(**flat(events.photons)),
+        pixel_seed=events.pixel_seed[keep[events.photons.event]],
+        truth=TruePhotons(**flat(events.truth)),
+        **{name: getattr(events, name)[keep] for name in _PER_EVENT},
+    )
+
+
+_PER_EVENT = ("vertex_z", "n_vertices", "n_pileup", "group", "n_prompt")
 
 
 def simulate_events(

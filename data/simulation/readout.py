@@ -37,7 +37,7 @@ class EcalReadout:
 
 
 BARREL_READOUT = EcalReadout(noise=0.040, suppression=0.10, seed=0.23, full_window=1.0)
-ENDCAP_READOUT = EcalReadout(noise=0.150, suppression=0.30, seed=0.60, full_window=2.0)
+ENDCAP_READOUT = EcalReadout(noise=0.150, suppression=0.50, seed=0.75, full_window=5.0)
 
 CANDIDATE_ET = 8.0  # GeV in one crystal: a photon candidate with its isolation region
 CANDIDATE_RADIUS = 23  # crystals, dR = 0.4

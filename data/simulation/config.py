@@ -1,0 +1,37 @@
+"""Configuration of the simulate stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from common.config import StageConfig
+
+SHIPPED_LISTS = Path(__file__).parent / "particles"
+
+
+class ProcessEvents(StageConfig):
+    """How many particle lists of each process to simulate; empty: all there are; 0: none."""
+
+    higgs: int | None = Field(None, ge=0, description="H to two photons")
+    diphoton: int | None = Field(None, ge=0, description="two prompt photons")
+    gamma_jet: int | None = Field(None, ge=0, description="photon and jet, preselected fakes")
+    gun: int = Field(0, ge=0, description="pairs of photons flat in pt and eta, made on the fly")
+
+
+class SimulateConfig(StageConfig):
+    """Particle lists to simulated events in the layout of fevt/RHTree, a ROOT file a process."""
+
+    output: Path = Field(Path("runs/simulation"), description="folder of the ROOT files")
+    events: ProcessEvents = Field(default_factory=ProcessEvents, description="events by process")
+    repeat: int = Field(
+        1, ge=1, description="times each list is used, turned in phi and reflected in z at random"
+    )
+    pileup: float = Field(20.0, ge=0, description="mean number of further interactions")
+    seed: int = Field(1, ge=0, description="seed of all random numbers")
+    keep_all: bool = Field(
+        False, description="write all events, not only those with two standard photons"
+    )
+    lists: Path = Field(SHIPPED_LISTS, description="folder of particle lists")
+    workers: int = Field(1, ge=1, description="processes simulating in parallel")

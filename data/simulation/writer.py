@@ -1,0 +1,220 @@
+"""Writer of simulated events: trees fevt/RHTree and fevt/Truth, and their provenance.
+
+The images are dense, as in the original ntuple, because empty cells cost next to nothing once
+compressed.  They are filled from sparse hits straight into big-endian arrays, which ROOT's
+format wants, so that no dense array is ever converted.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import uproot
+from numpy.typing import NDArray
+
+from data.batch import Hits
+from data.detector.geometry import N_EB, N_ECAL, N_HBHE
+from data.simulation.detector import SimulatedEvents
+
+EVENTS_PER_BASKET = 100
+PHOTON_PT = 15.0  # GeV, of the two photons that m0 is made of
+
+_PHOTON_BRANCHES = {
+    "pho_energy": "energy",
+    "pho_pt": "pt",
+    "pho_eta": "eta",
+    "pho_phi": "phi",
+    "pho_u": "u",
+    "pho_v": "v",
+    "pho_r9": "r9",
+    "pho_sigmaIetaIeta": "sigma_ieta_ieta",
+    "pho_hOverE": "h_over_e",
+}
+_TRUE_BRANCHES = ("energy", "pt", "eta", "phi", "u", "v")
+_HBHE_ROWS_EB = slice(11, 45)
+
+
+def leading_pair(events: SimulatedEvents) -> tuple[NDArray[np.bool_], dict[str, NDArray]]:
+    """Events with two standard photons above 15 GeV, and the two leading photons of each.
+
+    Returns
+    -------
+    has_pair : (N,)
+    columns : energy, pt, eta, phi of those events, (n, 2) each
+    """
+    p = events.photons
+    hard = p.pt > PHOTON_PT
+    has_pair = np.bincount(p.event[hard], minlength=len(events)) >= 2
+    first = np.searchsorted(p.event, np.flatnonzero(has_pair))
+    rows = first[:, None] + np.arange(2)
+    return has_pair, {name: getattr(p, name)[rows] for name in ("energy", "pt", "eta", "phi")}
+
+
+def pair_columns(events: SimulatedEvents) -> dict[str, NDArray]:
+    """m0, diPhoE, diPhoPt and FC_inputs of the leading pair; zeros where there is none."""
+    has_pair, pair = leading_pair(events)
+    pt, eta, phi = pair["pt"], pair["eta"], pair["phi"]
+    cos_dphi = np.cos(phi[:, 0] - phi[:, 1])
+    square = 2 * pt[:, 0] * pt[:, 1] * (np.cosh(eta[:, 0] - eta[:, 1]) - cos_dphi)
+    mass = np.sqrt(np.maximum(square, 0))
+    total_pt = np.sqrt((pt**2).sum(axis=1) + 2 * pt[:, 0] * pt[:, 1] * cos_dphi)
+    inputs = np.column_stack(
+        [pt[:, 0] / mass, eta[:, 0], pt[:, 1] / mass, eta[:, 1], cos_dphi]
+    )
+    columns = {"m0": mass, "diPhoE": pair["energy"].sum(axis=1), "diPhoPt": total_pt}
+    out = {}
+    for name, values in {**columns, "FC_inputs": inputs}.items():
+        full = np.zeros((len(events), *values.shape[1:]), np.float32)
+        full[has_pair] = values
+        out[name] = full
+    return out
+
+
+def _dense(hits: Hits, n_cells: int, values: NDArray[np.float32]) -> NDArray:
+    image = np.zeros((len(hits), n_cells), ">f4")
+    image[hits.event, hits.cell] = values
+    return image
+
+
+def _images(hits: dict[str, Hits]) -> dict[str, NDArray]:
+    ee = _dense(hits["EE"], 20000, hits["EE"].energy)
+    hbhe = _dense(hits["HBHE"], N_HBHE, hits["HBHE"].energy)
+    eb = hits["EB"]
+    time = np.zeros(len(eb.energy), np.float32) if eb.time is None else eb.time
+    barrel_towers = hbhe.reshape(-1, 56, 72)[:, _HBHE_ROWS_EB].reshape(len(hbhe), -1)
+    return {
+        "EB_energy": _dense(eb, N_EB, eb.energy),
+        "EB_time": _dense(eb, N_EB, time),
+        "EEm_energy": ee[:, :10000],
+        "EEp_energy": ee[:, 10000:],
+        "HBHE_energy": hbhe,
+        "HBHE_energy_EB": barrel_towers,
+        "ECAL_tracksPt": _dense(hits["TRK"], N_ECAL, hits["TRK"].energy),
+    }
+
+
+def _jagged(event: NDArray[np.int64], n_events: int, columns: dict[str, NDArray]) -> ak.Array:
+    counts = np.bincount(event, minlength=n_events)
+    return ak.unflatten(ak.Array(columns), counts)
+
+
+def _photons(events: SimulatedEvents) -> ak.Array:
+    p = events.photons
+    columns = {b[4:]: getattr(p, f).astype(np.float32) for b, f in _PHOTON_BRANCHES.items()}
+    columns["seed"] = p.seed.astype(np.int32)
+    columns["hasPixelSeed"] = events.pixel_seed
+    return _jagged(p.event, len(events), columns)
+
+
+def _truth(events: SimulatedEvents, label: int) -> dict[str, Any]:
+    t, n = events.truth, len(events)
+    columns = {name: getattr(t, name).astype(np.float32) for name in _TRUE_BRANCHES}
+    columns["converted"] = t.converted
+    return {
+        "process": np.full(n, label, np.int32),
+        "group": events.group.astype(np.int64),
+        "n_prompt": events.n_prompt.astype(np.int32),
+        "vertex_z": events.vertex_z.astype(np.float32),
+        "n_pileup": events.n_pileup.astype(np.int32),
+        "gen_mass": _true_mass(events),
+        "gen": _jagged(t.event, n, columns),
+    }
+
+
+def _true_mass(events: SimulatedEvents) -> NDArray[np.float32]:
+    """Mass of the two hardest true photons, 0 where there are fewer."""
+    t, n = events.truth, len(events)
+    order = np.lexsort((-t.pt, t.event))
+    count = np.bincount(t.event, minlength=n)
+    rows = order[(np.cumsum(count) - count)[count >= 2][:, None] + np.arange(2)]
+    pt, eta, phi = t.pt[rows], t.eta[rows], t.phi[rows]
+    angle = np.cosh(eta[:, 0] - eta[:, 1]) - np.cos(phi[:, 0] - phi[:, 1])
+    mass = np.zeros(n, np.float32)
+    mass[count >= 2] = np.sqrt(np.maximum(2 * pt[:, 0] * pt[:, 1] * angle, 0))
+    return mass
+
+
+def _counter(branch: str) -> str:
+    return {"pho": "nPho", "gen": "nGen"}[branch]
+
+
+def _types(columns: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: c.type.content
+        if isinstance(c, ak.Array)
+        else np.dtype((c.dtype.newbyteorder("="), c.shape[1:]))
+        for name, c in columns.items()
+    }
+
+
+class RHTreeWriter:
+    """Context manager that writes simulated events into a ROOT file.
+
+    Parameters
+    ----------
+    path : file to write
+    label : class of the events, see :data:`data.simulation.hard_events.LABELS`
+    """
+
+    def __init__(self, path: Path, label: int) -> None:
+        self._file = uproot.recreate(path, compression=uproot.ZSTD(1))
+        self._label = label
+        self._trees: dict[str, Any] = {}
+        self.written = 0
+
+    def __enter__(self) -> RHTreeWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def write(self, events: SimulatedEvents, lumi: int, number: NDArray[np.int64]) -> None:
+        """Append events with their luminosity section and their numbers (N,)."""
+        n = len(events)
+        if n == 0:
+            return
+        self._extend(
+            "fevt/RHTree",
+            {
+                "eventId": number.astype(np.uint64),
+                "runId": np.full(n, 1 + self._label, np.uint32),
+                "lumiId": np.full(n, lumi, np.uint32),
+                **pair_columns(events),
+                **_images(events.hits),
+                "pho": _photons(events),
+                "vertex_z": events.vertex_z.astype(np.float32),
+                "nVtx": events.n_vertices.astype(np.int32),
+            },
+        )
+        self._extend("fevt/Truth", _truth(events, self._label))
+        self.written += n
+
+    def write_provenance(self, provenance: dict[str, Any]) -> None:
+        """Write the JSON string ``fevt/provenance``."""
+        self._file["fevt/provenance"] = json.dumps(provenance, sort_keys=True)
+
+    def _extend(self, name: str, columns: dict[str, Any]) -> None:
+        if name not in self._trees:
+            self._trees[name] = self._file.mktree(
+                name, _types(columns), counter_name=_counter, field_name=lambda a, b: f"{a}_{b}"
+            )
+        self._trees[name].extend(columns)
+
+
+def read_provenance(path: Path) -> dict[str, Any] | None:
+    """The provenance of a file written here, or None if it has none or cannot be read."""
+    try:
+        with uproot.open(path) as file:
+            return json.loads(str(file["fevt/provenance"]))
+    except (OSError, KeyError, ValueError):
+        return None
