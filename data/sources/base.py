@@ -1,0 +1,166 @@
+"""What every reader offers, and the treatment of hits that all readers share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.batch import CHANNELS, EventBatch, Hits
+from data.detector.detid import eb_cells, ee_cells, hbhe_image_cells, hbhe_towers
+from data.detector.geometry import N_HBHE, ecal_cell
+
+IntArray = NDArray[np.int64]
+MAX_TRACK_ETA = 3.0  # as the paper's ntuple
+
+
+class Source(ABC):
+    """An input file of any format.
+
+    Attributes
+    ----------
+    path
+        The file.
+    format
+        `aod`, `miniaod`, `rhtree` or `ig`.
+    n_events
+        Number of events in the file.
+    origin
+        `collision` or `simulation`.
+    missing
+        What the file lacks, of EB, EE, HBHE, TRK and photons.
+    channels
+        Hit channels it provides, with their columns in the store.
+    has_truth
+        Whether its batches carry `truth`.
+    warnings
+        What was dropped or had to be assumed so far, counted.
+    """
+
+    format: str
+    n_events: int
+    origin: str
+    missing: tuple[str, ...] = ()
+    channels: dict[str, list[str]]
+    has_truth: bool = False
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.warnings: Counter[str] = Counter()
+
+    @abstractmethod
+    def batches(self, start: int, stop: int, chunk: int) -> Iterator[EventBatch]:
+        """Yield the events start:stop in batches of about `chunk` events, in the file's order.
+
+        Raises
+        ------
+        InputError
+            If the file is damaged; the message names branch or member, and entries.
+        """
+
+    def close(self) -> None:  # noqa: B027  (optional to override)
+        """Release the file."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def channel_columns(missing: tuple[str, ...], timed: tuple[str, ...]) -> dict[str, list[str]]:
+    """Columns of the channels that are not missing; `timed` ones have a time."""
+    return {
+        channel: ["cell", "energy", *(["time"] if channel in timed else [])]
+        for channel in CHANNELS
+        if channel not in missing
+    }
+
+
+def ranges(start: int, stop: int, chunk: int) -> Iterator[tuple[int, int]]:
+    """Split start:stop into consecutive ranges of at most `chunk`."""
+    for first in range(start, stop, chunk):
+        yield first, min(first + chunk, stop)
+
+
+def ecal_hits(
+    channel: str,
+    event: IntArray,
+    n_events: int,
+    detid: NDArray[np.integer],
+    energy: NDArray[np.floating],
+    time: NDArray[np.floating] | None,
+    warnings: Counter[str],
+) -> Hits:
+    """EB or EE rechits as the ntuple fills them: energies > 0 only, the last duplicate wins."""
+    cell, valid = (eb_cells if channel == "EB" else ee_cells)(detid)
+    keep = _positive(channel, energy, warnings) & _known(channel, valid, warnings)
+    rows = np.flatnonzero(keep)
+    key = event[rows] * 100_000 + cell[rows]
+    # np.unique keeps the first of equal keys, so look at the hits backwards.
+    unique, last = np.unique(key[::-1], return_index=True)
+    if len(unique) < len(key):
+        warnings[f"{channel}: hits replaced by a later hit of the same crystal"] += len(key) - len(
+            unique
+        )
+    rows = rows[::-1][last]
+    columns = {} if time is None else {"time": time[rows]}
+    return Hits.from_events(event[rows], n_events, cell[rows], energy[rows], **columns)
+
+
+def hbhe_hits(
+    event: IntArray,
+    n_events: int,
+    detid: NDArray[np.integer],
+    energy: NDArray[np.floating],
+    warnings: Counter[str],
+) -> Hits:
+    """HBHE rechits summed over depths into the cells of the 56 x 72 image."""
+    keep = _positive("HBHE", energy, warnings)
+    keep &= _known("HBHE", hbhe_towers(detid).valid, warnings)
+    event, energy = event[keep], energy[keep]
+    cell, share, hit = hbhe_image_cells(detid[keep], energy)
+    key, inverse = np.unique(event[hit] * N_HBHE + cell, return_inverse=True)
+    total = np.bincount(inverse, weights=share, minlength=len(key)).astype(np.float64)
+    return Hits.from_events(key // N_HBHE, n_events, key % N_HBHE, total)
+
+
+def track_hits(
+    event: IntArray,
+    n_events: int,
+    pt: NDArray[np.floating],
+    eta: NDArray[np.floating],
+    phi: NDArray[np.floating],
+    warnings: Counter[str],
+) -> Hits:
+    """Tracks at the ECAL cell that their direction at the origin points to, not propagated."""
+    finite = np.isfinite(pt) & np.isfinite(eta) & np.isfinite(phi) & (pt > 0)
+    if not finite.all():
+        warnings["TRK: tracks without a finite positive pt"] += int((~finite).sum())
+    keep = finite & (np.abs(np.where(finite, eta, 0)) < MAX_TRACK_ETA)
+    cell = ecal_cell(eta[keep], phi[keep])
+    columns = {"eta": eta[keep], "phi": phi[keep]}
+    return Hits.from_events(event[keep], n_events, cell, pt[keep], **columns)
+
+
+def _positive(
+    channel: str, energy: NDArray[np.floating], warnings: Counter[str]
+) -> NDArray[np.bool_]:
+    finite = np.isfinite(energy)
+    positive = finite & (energy > 0)
+    if not finite.all():
+        warnings[f"{channel}: hits with an energy that is not finite"] += int((~finite).sum())
+    if (dropped := int((finite & ~positive).sum())) > 0:
+        warnings[f"{channel}: hits with E <= 0, skipped as in the ntuple"] += dropped
+    return positive
+
+
+def _known(channel: str, valid: NDArray[np.bool_], warnings: Counter[str]) -> NDArray[np.bool_]:
+    if not valid.all():
+        warnings[f"{channel}: hits whose DetId names no cell"] += int((~valid).sum())
+    return valid

@@ -1,0 +1,78 @@
+"""Telling input formats apart by what is in the file; its name counts for nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from common.errors import InputError
+from data.sources.aod import AodSource
+from data.sources.base import Source
+from data.sources.ig import IgSource
+from data.sources.rhtree import TREE, RHTreeSource
+from data.sources.root_file import open_root, open_tree
+
+_ACCEPTED = "accepted: CMS AOD, AODSIM, RECO, MiniAOD 2015/2016, fevt/RHTree, event display (.ig)"
+
+
+def open_source(path: str | Path) -> Source:
+    """Open an input file with the reader of its format.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, empty, damaged, of an unknown format, or of a format without
+        rechits; the message says what was found and what to use.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(path, "no such file")
+    with open(path, "rb") as handle:
+        magic = handle.read(8)
+    if not magic:
+        raise InputError(path, "the file is empty", "fetch it again")
+    if magic.startswith(b"PK\x03\x04"):
+        return IgSource(path)
+    if magic.startswith(b"root"):
+        return _open_root_source(path)
+    if magic == b"\x89HDF\r\n\x1a\n":
+        raise InputError(
+            path, "HDF5, not an input of preprocess", "an event store is read by the later stages"
+        )
+    raise InputError(path, f"unknown format (the file begins with {magic!r})", _ACCEPTED)
+
+
+def _open_root_source(path: Path) -> Source:
+    file = open_root(path)
+    try:
+        if TREE in file:
+            return RHTreeSource(path, file)
+        if "Events" in file:
+            return _open_events(path, open_tree(path, file, "Events"))
+        names = ", ".join(sorted({key.split(";")[0] for key in file.keys()}))  # noqa: SIM118
+    except BaseException:
+        file.close()
+        raise
+    file.close()
+    raise InputError(
+        path, f"a ROOT file without tree Events or {TREE}; it holds: {names[:200] or 'nothing'}",
+        _ACCEPTED,
+    )  # fmt: skip
+
+
+def _open_events(path: Path, tree: Any) -> Source:
+    if not hasattr(tree, "num_entries") or not hasattr(tree, "branches"):
+        raise InputError(path, f"Events is a {type(tree).__name__}, not a TTree", _ACCEPTED)
+    names = {branch.name for branch in tree.branches}
+    if "EventAuxiliary" in names:
+        return AodSource(path, tree)
+    if {"run", "luminosityBlock", "event"} <= names:
+        held = [n for n in ("Photon", "Electron", "Jet", "GenPart") if f"n{n}" in names]
+        raise InputError(
+            path,
+            "NanoAOD: it holds objects"
+            + (f" ({', '.join(held)})" if held else "")
+            + " but no EB, EE or HBHE rechits and no tracks, so there is nothing to make images of",
+            "use the AOD, AODSIM or MiniAOD file of the same sample",
+        )
+    raise InputError(path, "a tree Events that is neither EDM nor NanoAOD", _ACCEPTED)

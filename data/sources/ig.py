@@ -1,0 +1,229 @@
+"""CMS event displays (`.ig`): a zip with one almost-JSON text per event."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import InputError
+from data.batch import EventBatch, Hits
+from data.sources.base import Source, channel_columns, ecal_hits, hbhe_hits, ranges, track_hits
+from data.sources.ig_text import MAX_CHARACTERS, IgFormatError, parse_event
+
+CENTIMETRES = 100.0  # the format's lengths are in metres
+_RECHITS = {"EB": ("EBRecHits",), "EE": ("EERecHits",), "HBHE": ("HBRecHits", "HERecHits")}
+_WANTED = {**_RECHITS, "TRK": ("Tracks",), "photons": ("Photons",)}
+_PHOTON_FIELDS = {
+    "energy": "energy",
+    "pt": "et",
+    "eta": "eta",
+    "phi": "phi",
+    "r9": "r9",
+    "sigma_ieta_ieta": "sigmaIetaIeta",
+    "h_over_e": "hadronicOverEm",
+}
+FloatArray = NDArray[np.float64]
+
+
+class IgSource(Source):
+    """An event display; collections are found by name without version, fields through `Types`."""
+
+    format = "ig"
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(path)
+        try:
+            self._zip = zipfile.ZipFile(self.path)
+        except (zipfile.BadZipFile, OSError, ValueError) as error:
+            raise InputError(path, f"not a readable zip file: {error}", "fetch it again") from error
+        self._members = [m for m in self._zip.infolist() if _is_event(m.filename)]
+        if not self._members:
+            raise InputError(
+                path, "a zip file without members Events/Run_*/Event_*: not an event display",
+                "see docs/inputs.md for the formats",
+            )  # fmt: skip
+        self.n_events = len(self._members)
+        first = _Event(self, self._members[0])
+        self.origin = "simulation" if first.identifiers()[0] == 1 else "collision"
+        self.missing = self._missing_everywhere()
+        self.channels = channel_columns(self.missing, ("EB", "EE"))
+
+    def batches(self, start: int, stop: int, chunk: int) -> Iterator[EventBatch]:
+        for first, last in ranges(start, stop, chunk):
+            events = [_Event(self, member) for member in self._members[first:last]]
+            yield self._batch(events)
+
+    def close(self) -> None:
+        self._zip.close()
+
+    def text(self, member: zipfile.ZipInfo) -> str:
+        """The text of one member, read within bounds."""
+        if member.file_size > MAX_CHARACTERS:
+            raise self.error(member, f"{member.file_size} bytes; at most {MAX_CHARACTERS} accepted")
+        try:
+            return self._zip.read(member).decode("utf-8", errors="replace")
+        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
+            raise self.error(member, f"cannot be read: {error}") from error
+
+    def error(self, member: zipfile.ZipInfo, problem: str) -> InputError:
+        """An InputError that names the member."""
+        return InputError(
+            self.path, f"member {member.filename}: {problem}",
+            "fetch the file again and compare its checksum, or leave it out",
+        )  # fmt: skip
+
+    def _missing_everywhere(self) -> tuple[str, ...]:
+        """What no event has; ends at the first event if that has all."""
+        lacking = list(_WANTED)
+        for member in self._members:
+            text = self.text(member)
+            lacking = [c for c in lacking if not any(f'"{n}_V' in text for n in _WANTED[c])]
+            if not lacking:
+                break
+        return tuple(lacking)
+
+    def _batch(self, events: list[_Event]) -> EventBatch:
+        for event in events:
+            for name in set(event.missing()) - set(self.missing):
+                self.warnings[f"{name}: events without the collection"] += 1
+        ids = [event.identifiers() for event in events]
+        hits = {channel: self._hits(channel, events) for channel in _RECHITS}
+        hits["TRK"] = self._tracks(events)
+        vertices = [event.column("Vertices", "pos") for event in events]
+        photons = self._photons(events)
+        first_vertex = np.array([v[0][2] * CENTIMETRES if len(v) else np.nan for v in vertices])
+        of_photons = ak.to_numpy(ak.fill_none(ak.firsts(photons.vertex_z), np.nan))
+        return EventBatch(
+            run=np.array([i[0] for i in ids], dtype=np.uint32),
+            lumi=np.array([i[1] for i in ids], dtype=np.uint32),
+            event=np.array([i[2] for i in ids], dtype=np.uint64),
+            hits={c: h for c, h in hits.items() if c not in self.missing},
+            photons=None if "photons" in self.missing else photons,
+            vertex_z=np.where(np.isfinite(of_photons), of_photons, first_vertex),
+            n_vertices=np.array([len(v) for v in vertices], dtype=np.int32),
+            missing=self.missing,
+        )
+
+    def _hits(self, channel: str, events: list[_Event]) -> Hits:
+        columns = {
+            field: [
+                np.concatenate([event.numbers(name, field) for name in _RECHITS[channel]])
+                for event in events
+            ]
+            for field in ("detid", "energy", "time")
+        }
+        index, flat = _flatten(columns)
+        detid = flat["detid"].astype(np.int64)
+        if channel == "HBHE":
+            return hbhe_hits(index, len(events), detid, flat["energy"], self.warnings)
+        energy, time = flat["energy"], flat["time"]
+        return ecal_hits(channel, index, len(events), detid, energy, time, self.warnings)
+
+    def _tracks(self, events: list[_Event]) -> Hits:
+        columns = {
+            field: [event.numbers("Tracks", field) for event in events]
+            for field in ("pt", "eta", "phi")
+        }
+        index, flat = _flatten(columns)
+        return track_hits(index, len(events), flat["pt"], flat["eta"], flat["phi"], self.warnings)
+
+    def _photons(self, events: list[_Event]) -> ak.Array:
+        columns = {
+            field: [event.numbers("Photons", name) for event in events]
+            for field, name in _PHOTON_FIELDS.items()
+        }
+        columns["vertex_z"] = [
+            np.array([pos[2] * CENTIMETRES for pos in event.column("Photons", "pos")])
+            for event in events
+        ]
+        index, flat = _flatten(columns)
+        counts = np.bincount(index, minlength=len(events))
+        return ak.zip({name: ak.unflatten(column, counts) for name, column in flat.items()})
+
+
+class _Event:
+    """One parsed event of an event display."""
+
+    def __init__(self, source: IgSource, member: zipfile.ZipInfo) -> None:
+        self._source, self._member = source, member
+        try:
+            content = parse_event(source.text(member))
+        except IgFormatError as error:
+            raise source.error(member, str(error)) from error
+        self._types, self._collections = content["Types"], content["Collections"]
+
+    def missing(self) -> tuple[str, ...]:
+        """Channels, and photons, without a collection in this event."""
+        return tuple(
+            channel
+            for channel, names in _WANTED.items()
+            if all(self._find(name) is None for name in names)
+        )
+
+    def identifiers(self) -> tuple[int, int, int]:
+        """Run, lumi section and event number."""
+        if self._find("Event") is None:
+            raise self._source.error(self._member, "no Event collection")
+        values = [self.column("Event", name) for name in ("run", "ls", "event")]
+        if any(len(v) != 1 or not isinstance(v[0], int) or v[0] < 0 for v in values):
+            raise self._source.error(self._member, "Event collection without run, ls and event")
+        run, lumi, event = (int(v[0]) for v in values)
+        if max(run, lumi) >= 1 << 32 or event >= 1 << 63:
+            raise self._source.error(self._member, f"impossible event number {run}:{lumi}:{event}")
+        return run, lumi, event
+
+    def column(self, name: str, field: str) -> list[Any]:
+        """Values of one field of a collection; empty when the event lacks the collection."""
+        key = self._find(name)
+        if key is None:
+            return []
+        try:
+            position = [entry[0] for entry in self._types[key]].index(field)
+            return [row[position] for row in self._collections[key]]
+        except (ValueError, IndexError, KeyError, TypeError) as error:
+            raise self._source.error(
+                self._member, f"collection {key}: field {field} cannot be read ({error})"
+            ) from error
+
+    def numbers(self, name: str, field: str) -> FloatArray:
+        """`column` as numbers."""
+        values = self.column(name, field)
+        try:
+            return np.asarray(values, dtype=np.float64).reshape(len(values))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise self._source.error(
+                self._member, f"collection {name}: field {field} is not numeric ({error})"
+            ) from error
+
+    def _find(self, name: str) -> str | None:
+        """The collection's key with its version; the latest if there are several."""
+        keys = [
+            key
+            for key in self._collections
+            if key.rpartition("_V")[0] == name and key.rpartition("_V")[2].isdigit()
+        ]
+        return max(keys, key=lambda key: int(key.rpartition("_V")[2])) if keys else None
+
+
+def _is_event(name: str) -> bool:
+    parts = name.split("/")
+    return (
+        len(parts) == 3
+        and parts[0] == "Events"
+        and parts[1].startswith("Run_")
+        and parts[2].startswith("Event_")
+    )
+
+
+def _flatten(columns: dict[str, list[FloatArray]]) -> tuple[NDArray[np.int64], dict[str, Any]]:
+    """Event index and concatenated columns of lists of arrays."""
+    first = next(iter(columns.values()))
+    index = np.repeat(np.arange(len(first)), [len(values) for values in first])
+    return index, {name: np.concatenate(values) for name, values in columns.items()}

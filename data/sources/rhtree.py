@@ -1,0 +1,225 @@
+"""The paper's ntuple `fevt/RHTree`, and the simulated one with photons and truth beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import InputError
+from data.batch import EventBatch, Hits
+from data.detector.geometry import EE_TO_ECAL, N_EB, N_ECAL, N_HBHE
+from data.sources.base import Source, channel_columns, ranges
+from data.sources.rhtree_images import ImageBranch, positive
+from data.sources.root_file import open_tree, read
+
+TREE, TRUTH_TREE, PROVENANCE = "fevt/RHTree", "fevt/Truth", "fevt/provenance"
+N_EE_SIDE, N_HBHE_EB = 10000, 34 * 72
+_FIRST_HBHE_EB = 11 * 72  # HBHE_energy_EB is rows 11-44 of the HBHE image
+_FIRST_EB_ROW = 55 * 360  # of the stitched ECAL image
+_IDENTIFIERS = {"run": "runId", "lumi": "lumiId", "event": "eventId"}
+_PHOTON_BRANCHES = {
+    "energy": "pho_energy",
+    "pt": "pho_pt",
+    "eta": "pho_eta",
+    "phi": "pho_phi",
+    "u": "pho_u",
+    "v": "pho_v",
+    "seed": "pho_seed",
+    "r9": "pho_r9",
+    "sigma_ieta_ieta": "pho_sigmaIetaIeta",
+    "h_over_e": "pho_hOverE",
+    "pixel_seed": "pho_hasPixelSeed",
+}
+_TRUTH_BRANCHES = ("process", "group", "n_prompt", "vertex_z", "n_pileup", "gen_mass")
+_TRUTH_PHOTON_BRANCHES = (
+    "gen_energy", "gen_pt", "gen_eta", "gen_phi", "gen_u", "gen_v", "gen_converted",
+)  # fmt: skip
+
+
+class RHTreeSource(Source):
+    """Dense images per event, read into sparse hits."""
+
+    format = "rhtree"
+
+    def __init__(self, path: str | Path, file: Any) -> None:
+        super().__init__(path)
+        self._file = file
+        self._tree = open_tree(self.path, file, TREE)
+        self.n_events = int(self._tree.num_entries)
+        self._branches = {branch.name: branch for branch in self._tree.branches}
+        self._images = self._find_images()
+        for name in _IDENTIFIERS.values():
+            if name not in self._branches:
+                raise InputError(path, f"{TREE} has no branch {name}", "is it the paper's ntuple?")
+        if not self._images["EB"]:
+            raise InputError(path, f"{TREE} has no EB_energy in any encoding", "see docs/inputs.md")
+        has_photons = all(n in self._branches for n in ("pho_pt", "pho_eta", "pho_phi"))
+        missing = [channel for channel, images in self._images.items() if not images]
+        self.missing = (*missing, *(() if has_photons else ("photons",)))
+        timed = ("EB",) if self._eb_time.dense is not None else ()
+        self.channels = channel_columns(self.missing, timed)
+        self._has_photons = has_photons
+        self._truth = self._open_truth()
+        self.has_truth = self._truth is not None
+        self.provenance = self._read_provenance()
+        self.origin = self._origin()
+
+    def batches(self, start: int, stop: int, chunk: int) -> Iterator[EventBatch]:
+        for first, last in self._aligned(start, stop, chunk):
+            yield self._batch(first, last)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _find_images(self) -> dict[str, list[tuple[ImageBranch, NDArray[np.int64] | int]]]:
+        """Per channel its images, each with the shift or table to the channel's cells."""
+
+        def image(name: str, n_cells: int) -> ImageBranch:
+            return ImageBranch(self.path, self._tree, name, n_cells)
+
+        alternatives: dict[str, list[list[tuple[ImageBranch, NDArray[np.int64] | int]]]] = {
+            "EB": [[(image("EB_energy", N_EB), 0)]],
+            "EE": [[(image("EEm_energy", N_EE_SIDE), 0), (image("EEp_energy", N_EE_SIDE), 10000)]],
+            "HBHE": [
+                [(image("HBHE_energy", N_HBHE), 0)],
+                [(image("HBHE_energy_EB", N_HBHE_EB), _FIRST_HBHE_EB)],
+            ],
+            "TRK": [
+                [(image("ECAL_tracksPt", N_ECAL), 0)],
+                [
+                    (image("TracksPt_EB", N_EB), _FIRST_EB_ROW),
+                    (image("TracksPt_EEm", N_EE_SIDE), EE_TO_ECAL[:10000]),
+                    (image("TracksPt_EEp", N_EE_SIDE), EE_TO_ECAL[10000:]),
+                ],
+            ],
+        }
+        found = {}
+        for channel, choices in alternatives.items():
+            present = [[item for item in choice if item[0].exists] for choice in choices]
+            found[channel] = next((choice for choice in present if choice), [])
+        self._eb_time = image("EB_time", N_EB)
+        return found
+
+    def _aligned(self, start: int, stop: int, chunk: int) -> Iterator[tuple[int, int]]:
+        """Ranges that end where baskets end if those are small enough: none is inflated twice."""
+        edges = [e for e in self._images["EB"][0][0].basket_edges if start < e < stop]
+        first = start
+        for here, after in pairwise([*edges, stop]):
+            if after - first > chunk:
+                yield from ranges(first, here, chunk)
+                first = here
+        yield from ranges(first, stop, chunk)
+
+    def _batch(self, start: int, stop: int) -> EventBatch:
+        n_events = stop - start
+        ids = {k: self._scalar(self._tree, name, start, stop) for k, name in _IDENTIFIERS.items()}
+        hits = {
+            channel: self._read_channel(channel, start, stop)
+            for channel in self._images
+            if self._images[channel]
+        }
+        m0 = self._optional("m0", start, stop)
+        return EventBatch(
+            run=ids["run"].astype(np.uint32),
+            lumi=ids["lumi"].astype(np.uint32),
+            event=ids["event"].astype(np.uint64),
+            hits=hits,
+            photons=self._read_photons(start, stop),
+            vertex_z=self._optional("vertex_z", start, stop),
+            n_vertices=self._optional("nVtx", start, stop),
+            m0=None if m0 is None else np.nan_to_num(m0.astype(np.float32)).reshape(n_events),
+            truth=self._read_truth(start, stop),
+            missing=self.missing,
+        )
+
+    def _read_channel(self, channel: str, start: int, stop: int) -> Hits:
+        parts = []
+        for image, to_cell in self._images[channel]:
+            event, cell, value = positive(channel, *image.read(start, stop), self.warnings)
+            if isinstance(to_cell, int):
+                parts.append((event, cell + to_cell, value))
+            else:
+                known = to_cell[cell] >= 0
+                parts.append((event[known], to_cell[cell[known]], value[known]))
+        event, cell, value = (np.concatenate(column) for column in zip(*parts, strict=True))
+        time = None
+        if channel == "EB" and self._eb_time.dense is not None:
+            time = self._eb_time.at(start, stop, event, cell)
+        return Hits.from_events(event, stop - start, cell, value, time=time)
+
+    def _read_photons(self, start: int, stop: int) -> ak.Array | None:
+        if not self._has_photons:
+            return None
+        columns = {
+            field: read(self.path, self._branches[name], start, stop)
+            for field, name in _PHOTON_BRANCHES.items()
+            if name in self._branches
+        }
+        return self._zip(columns, "pho_*", start)
+
+    def _open_truth(self) -> Any | None:
+        if TRUTH_TREE not in self._file:
+            return None
+        truth = open_tree(self.path, self._file, TRUTH_TREE)
+        if truth.num_entries != self.n_events:
+            raise InputError(
+                self.path,
+                f"{TRUTH_TREE} has {truth.num_entries} entries, {TREE} has {self.n_events}",
+                "simulate the file again",
+            )
+        absent = [n for n in (*_TRUTH_BRANCHES, *_TRUTH_PHOTON_BRANCHES) if n not in truth]
+        if absent:
+            raise InputError(self.path, f"{TRUTH_TREE} has no branch {', '.join(absent)}")
+        return truth
+
+    def _read_truth(self, start: int, stop: int) -> dict[str, ak.Array] | None:
+        if self._truth is None:
+            return None
+        truth = {n: self._scalar(self._truth, n, start, stop) for n in _TRUTH_BRANCHES}
+        columns = {
+            name.removeprefix("gen_"): read(self.path, self._truth[name], start, stop)
+            for name in _TRUTH_PHOTON_BRANCHES
+        }
+        return {**truth, "photons": self._zip(columns, "gen_*", start)}
+
+    def _read_provenance(self) -> dict[str, Any]:
+        if PROVENANCE not in self._file:
+            return {}
+        content = open_tree(self.path, self._file, PROVENANCE)
+        if hasattr(content, "num_entries"):  # a tree of one entry holding the text
+            content = read(self.path, content.branches[0], 0, 1)[0]
+        try:
+            return json.loads(str(content))
+        except ValueError as error:
+            raise InputError(self.path, f"{PROVENANCE} is not JSON: {error}") from error
+
+    def _origin(self) -> str:
+        if "origin" in self.provenance:
+            return str(self.provenance["origin"])
+        # CMS numbers simulated runs 1.
+        runs = self._scalar(self._tree, "runId", 0, min(1, self.n_events))
+        return "simulation" if self.has_truth or (runs == 1).any() else "collision"
+
+    def _optional(self, name: str, start: int, stop: int) -> NDArray | None:
+        return self._scalar(self._tree, name, start, stop) if name in self._branches else None
+
+    def _scalar(self, tree: Any, name: str, start: int, stop: int) -> NDArray:
+        values = read(self.path, tree[name], start, stop, library="np")
+        if values.ndim != 1 or values.dtype.kind not in "iufb":
+            raise InputError(self.path, f"branch {name}: expected one number per event")
+        return values
+
+    def _zip(self, columns: dict[str, ak.Array], what: str, start: int) -> ak.Array:
+        try:
+            return ak.zip(columns)
+        except ValueError as error:
+            raise InputError(
+                self.path, f"branches {what}, entries from {start}: unequal lengths ({error})"
+            ) from error

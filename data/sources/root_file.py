@@ -1,0 +1,76 @@
+"""ROOT files through uproot, with every failure told as file, branch, entries and remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import uproot
+from numpy.typing import NDArray
+
+from common.errors import InputError
+
+_DAMAGED = "fetch the file again and compare its checksum, or leave it out"
+
+
+def open_root(path: Path) -> Any:
+    """Open a ROOT file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be opened as a ROOT file.
+    """
+    try:
+        return uproot.open(path, array_cache=None, object_cache=None)
+    except Exception as error:  # uproot lets errors of many libraries through
+        raise InputError(path, f"not a readable ROOT file: {reason(error)}", _DAMAGED) from error
+
+
+def open_tree(path: Path, file: Any, name: str) -> Any:
+    """Open a TTree of an open file."""
+    try:
+        return file[name]
+    except Exception as error:
+        raise InputError(path, f"tree {name} cannot be read: {reason(error)}", _DAMAGED) from error
+
+
+def read(
+    path: Path, branch: Any, start: int, stop: int, interpretation: Any = None, library: str = "ak"
+) -> Any:
+    """Read entries start:stop of one branch.
+
+    Raises
+    ------
+    InputError
+        If the bytes cannot be decompressed or interpreted, or hold fewer entries than they should.
+    """
+    try:
+        result = branch.array(interpretation, entry_start=start, entry_stop=stop, library=library)
+    except Exception as error:
+        raise InputError(
+            path,
+            f"branch {branch.name}, entries {start}:{stop}: cannot be read: {reason(error)}",
+            _DAMAGED,
+        ) from error
+    if len(result) != stop - start:
+        raise InputError(
+            path,
+            f"branch {branch.name}: expected entries {start}:{stop}, found {len(result)} of them",
+            _DAMAGED,
+        )
+    return result
+
+
+def flat(array: ak.Array) -> tuple[NDArray, NDArray[np.int64]]:
+    """Content and counts of a jagged array."""
+    counts = ak.to_numpy(ak.num(array, axis=1)).astype(np.int64)
+    return ak.to_numpy(ak.flatten(array, axis=1)), counts
+
+
+def reason(error: Exception) -> str:
+    """First line of an exception's message with its type, short enough for a terminal."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
