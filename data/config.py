@@ -26,7 +26,7 @@ class PreprocessConfig(StageConfig):
     label: int | None = Field(
         None, description="class of collision files' events; simulated files bring their own"
     )
-    chunk: int = Field(200, gt=0, description="events held in memory at a time")
+    chunk: int = Field(500, gt=0, description="events held in memory at a time")
     workers: int = Field(1, gt=0, description="processes reading in parallel")
 
 

@@ -54,7 +54,7 @@ class Job:
     sha256: str
     selection: Selection
     label: int
-    chunk: int = 200
+    chunk: int = 500
 
     def shard_path(self, start: int, stop: int) -> Path:
         """Where the shard of the events start:stop belongs; other settings, another name."""

@@ -2,11 +2,16 @@
 
 Dense: one value per cell, as `vector<float>`, fixed array, or counter with a jagged array.
 Sparse: a counter with `<name>_idx` and `<name>_e`, as in other groups' conversions.
+
+Dense images are nearly all zeros (1 MB an event for 10 kB of hits), so they are searched basket
+by basket in the bytes as they are inflated, and only the cells found are converted.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +20,11 @@ import uproot
 from numpy.typing import NDArray
 
 from common.errors import InputError
-from data.sources.root_file import flat, read
+from data.sources.root_file import DAMAGED, flat, read, reason
 
 IntArray = NDArray[np.int64]
 _REMEDY = "the file is damaged, or its branch is not an image of the paper's ntuple"
+_FLOAT = np.dtype(">f4")
 
 
 class ImageBranch:
@@ -29,7 +35,7 @@ class ImageBranch:
     path, tree
         The file and its open tree.
     name
-        Branch name of the dense image; the sparse one drops `_energy`.
+        Branch name of the dense image; the sparse one may drop `_energy`.
     n_cells
         Cells of the image.
     """
@@ -56,7 +62,7 @@ class ImageBranch:
         return [int(edge) for edge in branch.entry_offsets]
 
     def read(self, start: int, stop: int) -> tuple[IntArray, IntArray, NDArray[np.float32]]:
-        """Event (from 0), cell and value of the cells that are not zero.
+        """Event (from 0), cell and value of the cells that are not zero, in that order.
 
         Raises
         ------
@@ -65,48 +71,90 @@ class ImageBranch:
         """
         if self.index is not None:
             return self._read_sparse(start, stop)
-        values = self._read_dense(start, stop).reshape(-1)
-        # Bits tell zeros apart in any byte order, so only the few others are converted.
-        rows = np.flatnonzero((values.view(np.uint32) & _not_sign(values)) != 0)
-        return rows // self.n_cells, rows % self.n_cells, values[rows].astype(np.float32)
+        events, cells, values = [], [], []
+        for first, block in self._blocks(start, stop):
+            rows = _nonzero(block)
+            events.append(first - start + rows // self.n_cells)
+            cells.append(rows % self.n_cells)
+            values.append(block.reshape(-1)[rows].astype(np.float32))
+        return _joined(events, np.int64), _joined(cells, np.int64), _joined(values, np.float32)
 
     def at(self, start: int, stop: int, event: IntArray, cell: IntArray) -> NDArray[np.float32]:
-        """Values of given cells of a dense image."""
-        values = self._read_dense(start, stop)
-        return values[event, cell].astype(np.float32)
+        """Values at cells of a dense image; `event` (from 0) must not fall."""
+        values = np.zeros(len(event), dtype=np.float32)
+        for first, block in self._blocks(start, stop):
+            low, high = np.searchsorted(event, [first - start, first - start + len(block)])
+            values[low:high] = block[event[low:high] - (first - start), cell[low:high]]
+        return values
 
-    def _read_dense(self, start: int, stop: int) -> NDArray:
+    def _blocks(self, start: int, stop: int) -> Iterator[tuple[int, NDArray]]:
+        """Consecutive blocks of the dense image: first entry, big-endian (entries, cells)."""
+        header = self._header_bytes()
+        if header is None:
+            yield from self._converted(start, stop)
+            return
+        for number, (low, high) in enumerate(pairwise(self.basket_edges)):
+            first, last = max(low, start), min(high, stop)
+            if first < last:
+                block = self._basket(number, low, high, header)
+                yield first, block[first - low : last - low]
+
+    def _header_bytes(self) -> int | None:
+        """Bytes before each entry's floats in a basket; None if it is not an array of floats."""
         interpretation = self.dense.interpretation
         if isinstance(interpretation, uproot.AsDtype):
-            raw = interpretation.from_dtype
-            array = read(self.path, self.dense, start, stop, uproot.AsDtype(raw, raw), library="np")
-            sizes = np.full(len(array), array[0].size if len(array) else self.n_cells)
-            values = array.reshape(len(array), -1)
-        else:
-            content, sizes = flat(read(self.path, self.dense, start, stop))
-            values = content
+            return 0 if interpretation.from_dtype.base == _FLOAT else None
+        is_jagged = isinstance(interpretation, uproot.AsJagged)
+        if is_jagged and getattr(interpretation.content, "from_dtype", None) == _FLOAT:
+            return int(interpretation.header_bytes)
+        return None
+
+    def _basket(self, number: int, low: int, high: int, header: int) -> NDArray:
+        n_entries, size = high - low, header + 4 * self.n_cells
+        try:
+            basket = self.dense.basket(number)
+            data, offsets = basket.data, basket.byte_offsets
+        except Exception as error:  # uproot lets errors of many libraries through
+            raise InputError(
+                self.path,
+                f"branch {self.name}, entries {low}:{high}: cannot be read: {reason(error)}",
+                DAMAGED,
+            ) from error
+        if offsets is not None and len(offsets) == n_entries + 1:
+            self._check_sizes((np.diff(offsets) - header) / 4, low)
+        if len(data) != n_entries * size:
+            found = (len(data) / max(n_entries, 1) - header) / 4
+            self._check_sizes(np.full(n_entries, found), low)
+        rows = np.ascontiguousarray(data.reshape(n_entries, size)[:, header:])
+        return rows.view(_FLOAT)
+
+    def _converted(self, start: int, stop: int) -> Iterator[tuple[int, NDArray]]:
+        """Blocks of an encoding that needs uproot's interpretation, such as doubles."""
+        array = read(self.path, self.dense, start, stop)
+        if array.ndim != 2:
+            raise InputError(self.path, f"branch {self.name}: not one image per entry", _REMEDY)
+        content, sizes = flat(array)
+        self._check_sizes(sizes, start)
+        yield start, content.astype(_FLOAT).reshape(stop - start, self.n_cells)
+
+    def _check_sizes(self, sizes: NDArray, first: int) -> None:
         wrong = sizes != self.n_cells
         if wrong.any():
             entry = int(np.argmax(wrong))
             raise InputError(
                 self.path,
-                f"branch {self.name}, entry {start + entry}: expected {self.n_cells} values, "
-                f"found {int(sizes[entry])}",
+                f"branch {self.name}, entry {first + entry}: expected {self.n_cells} values, "
+                f"found {sizes[entry]:g}",
                 _REMEDY,
             )
-        if values.dtype.itemsize != 4 or values.dtype.kind != "f":
-            values = values.astype(np.float32)
-        return values.reshape(stop - start, self.n_cells)
 
     def _read_sparse(self, start: int, stop: int) -> tuple[IntArray, IntArray, NDArray[np.float32]]:
         cell, counts = flat(read(self.path, self.index, start, stop))
         value, found = flat(read(self.path, self.value, start, stop))
         if not np.array_equal(counts, found):
             entry = start + int(np.argmin(counts == found))
-            raise InputError(
-                self.path, f"branch {self.value.name}, entry {entry}: not as long as "
-                f"{self.index.name}", _REMEDY,
-            )  # fmt: skip
+            problem = f"branch {self.value.name}, entry {entry}: not as long as {self.index.name}"
+            raise InputError(self.path, problem, _REMEDY)
         event = np.repeat(np.arange(stop - start), counts)
         outside = (cell < 0) | (cell >= self.n_cells)
         if outside.any():
@@ -117,14 +165,9 @@ class ImageBranch:
                 f"outside 0..{self.n_cells - 1}",
                 _REMEDY,
             )
-        kept = value != 0
+        kept = np.flatnonzero(value != 0)
+        kept = kept[np.lexsort((cell[kept], event[kept]))]
         return event[kept], cell[kept].astype(np.int64), value[kept].astype(np.float32)
-
-
-def _not_sign(values: NDArray) -> np.uint32:
-    """Mask that hides the sign bit, so that -0.0 counts as zero."""
-    big = values.dtype.byteorder == ">"
-    return np.uint32(0xFFFFFF7F if big else 0x7FFFFFFF)
 
 
 def positive(
@@ -140,3 +183,19 @@ def positive(
         return event, cell, value
     warnings[f"{channel}: cells with a value that is negative or not finite"] += int((~good).sum())
     return event[good], cell[good], value[good]
+
+
+def _nonzero(block: NDArray) -> IntArray:
+    """Flat indices of the values that are neither 0.0 nor -0.0."""
+    values = block.reshape(-1)
+    if values.size % 2 == 0:
+        # Zeros are zeros in any byte order, and two floats at a time are found faster.
+        pairs = np.flatnonzero(values.view(np.uint64) != 0)
+        rows = (pairs[:, None] * 2 + np.arange(2)).reshape(-1)
+    else:
+        rows = np.flatnonzero(values.view(np.uint32) != 0)
+    return rows[values[rows] != 0]
+
+
+def _joined(parts: list[NDArray], dtype: type) -> NDArray:
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=dtype)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from common.errors import InputError
 
-_DAMAGED = "fetch the file again and compare its checksum, or leave it out"
+DAMAGED = "fetch the file again and compare its checksum, or leave it out"
 
 
 def open_root(path: Path) -> Any:
@@ -26,7 +26,7 @@ def open_root(path: Path) -> Any:
     try:
         return uproot.open(path, array_cache=None, object_cache=None)
     except Exception as error:  # uproot lets errors of many libraries through
-        raise InputError(path, f"not a readable ROOT file: {reason(error)}", _DAMAGED) from error
+        raise InputError(path, f"not a readable ROOT file: {reason(error)}", DAMAGED) from error
 
 
 def open_tree(path: Path, file: Any, name: str) -> Any:
@@ -34,7 +34,7 @@ def open_tree(path: Path, file: Any, name: str) -> Any:
     try:
         return file[name]
     except Exception as error:
-        raise InputError(path, f"tree {name} cannot be read: {reason(error)}", _DAMAGED) from error
+        raise InputError(path, f"tree {name} cannot be read: {reason(error)}", DAMAGED) from error
 
 
 def read(
@@ -53,13 +53,13 @@ def read(
         raise InputError(
             path,
             f"branch {branch.name}, entries {start}:{stop}: cannot be read: {reason(error)}",
-            _DAMAGED,
+            DAMAGED,
         ) from error
     if len(result) != stop - start:
         raise InputError(
             path,
             f"branch {branch.name}: expected entries {start}:{stop}, found {len(result)} of them",
-            _DAMAGED,
+            DAMAGED,
         )
     return result
 
