@@ -154,6 +154,8 @@ def _inspect_all(
             log.error("%s", result)
         else:
             found[source] = result
+            if result.missing:
+                log.warning("%s has no %s", result.path, ", ".join(result.missing))
     by_content: dict[str, FileInfo] = {}
     for source, info in sorted(found.items()):
         first = by_content.setdefault(info.sha256, info)
