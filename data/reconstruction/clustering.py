@@ -122,7 +122,7 @@ def _seeds(key: IntArray, energy: FloatArray) -> IntArray:
 
 def _owned(window: IntArray, seed_energy: FloatArray) -> IntArray:
     """Set to -1 the crystals that belong to the window of a more energetic seed."""
-    flat = window.reshape(len(window), -1)
+    flat = window.reshape(len(window), _STEPS.size**2)
     rank = np.empty(len(window), dtype=np.int64)
     rank[np.argsort(-seed_energy, kind="stable")] = np.arange(len(window))
     ranks = np.repeat(rank, flat.shape[1])
