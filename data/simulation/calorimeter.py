@@ -14,14 +14,14 @@ from data.simulation.propagation import BARREL, ENDCAP, Impact
 F = NDArray[np.float64]
 
 #: Scale of the ECAL: the H -> gamma gamma peak of the standard reconstruction is at 125.0 GeV.
-ECAL_SCALE = 0.998
+ECAL_SCALE = 0.9966
 STOCHASTIC_EB, CONSTANT_EB = 0.028, 0.007  # per crystal, energy in GeV
 STOCHASTIC_EE, CONSTANT_EE = 0.03, 0.01
 CELL_FLOOR_EB, CELL_FLOOR_EE = 0.002, 0.004  # GeV
 MIN_SHOWER = 0.01  # GeV
 EE_PITCH = 2.98  # cm
 
-HCAL_SPLIT, HCAL_SPREAD = 3, 0.05  # a hadron shower: pieces, and their spread in eta and phi
+HCAL_SPREAD = 0.04  # of the pieces of a hadron shower, in eta and phi
 COARSE_HCAL_ROW = 20  # towers beyond are 10 degrees wide: half the energy in each column
 
 
@@ -84,7 +84,7 @@ def tower_cells(
     """HBHE towers of hadronic deposits, each in ``split`` pieces scattered round the impact."""
     keep = (impact.region >= 0) & (energy > 0.02)
     event, energy = np.repeat(event[keep], split), np.repeat(energy[keep], split) / split
-    width = HCAL_SPREAD if split > 1 else 0.0
+    width = HCAL_SPREAD
     eta = np.repeat(impact.eta[keep], split) + width * rng.standard_normal(len(energy))
     phi = np.repeat(impact.phi[keep], split) + width * rng.standard_normal(len(energy))
     cell = hbhe_cell(eta, phi)

@@ -128,9 +128,9 @@ def simulate_events(
     response = simulate_response(lists, vertex_z, rng)
     n_pileup = rng.poisson(pileup, n)
     overlay = library.draw(n_pileup, rng)
-    eb, candidates = read_barrel(join([response.eb, library.eb_cells(overlay)]), DEAD, n, rng)
+    eb = read_barrel(join([response.eb, library.eb_cells(overlay)]), DEAD, n, rng)
     ee = read_endcap(join([response.ee, library.ee_cells(overlay)]), n, rng)
-    hbhe = read_hcal(join([response.hbhe, library.hbhe_cells(overlay)]), candidates, n, rng)
+    hbhe = read_hcal(join([response.hbhe, library.hbhe_cells(overlay)]), n, rng)
     tracks = _track_hits([response.tracks, library.overlaid_tracks(overlay)], n)
     photons = find_photons(eb, hbhe, vertex_z)
     return SimulatedEvents(

@@ -26,6 +26,16 @@ TURNS = 72  # steps of five crystals
 LIBRARY_FLOOR = 0.003  # GeV
 
 
+def _quarter_turns() -> NDArray[np.int32]:
+    """Cell y * 100 + x of one endcap after 0 to 3 quarter turns, (40000,)."""
+    y, x = np.divmod(np.arange(10000, dtype=np.int32), 100)
+    turned = [(x, y), (99 - y, x), (99 - x, 99 - y), (y, 99 - x)]
+    return np.concatenate([b * 100 + a for a, b in turned]).astype(np.int32)
+
+
+_QUARTER_TURNS = _quarter_turns()
+
+
 @dataclass
 class _Rows:
     """Columns of the library's events, with offsets: event i owns rows offsets[i]:offsets[i+1]."""
@@ -111,14 +121,10 @@ class MinimumBiasLibrary:
     def ee_cells(self, overlay: Overlay) -> Cells:
         """Overlaid endcap crystals, turned by the nearest lower quarter."""
         which, (row, x, energy) = self.ee.gather(overlay.index)
-        side, y = row // 100, row % 100
-        quarter = (overlay.turn // (TURNS // 4))[which]
-        side = np.where(overlay.flip[which], 1 - side, side)
-        x, y = (
-            np.choose(quarter, [x, 99 - y, 99 - x, y]),
-            np.choose(quarter, [y, x, 99 - y, 99 - x]),
-        )
-        return Cells(overlay.event[which], side * 10000 + y * 100 + x, energy)
+        quarter = (overlay.turn // (TURNS // 4)).astype(np.int32)[which]
+        side = np.where(overlay.flip[which], 1 - row // 100, row // 100)
+        turned = _QUARTER_TURNS[quarter * 10000 + row % 100 * 100 + x]
+        return Cells(overlay.event[which], side * 10000 + turned, energy)
 
     def overlaid_tracks(self, overlay: Overlay) -> Tracks:
         """Overlaid tracks."""

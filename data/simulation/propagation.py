@@ -15,9 +15,9 @@ from data.detector.geometry import R_EB, Z_EE
 
 FIELD = 3.8  # tesla
 CURVATURE_RADIUS = 100.0 / (0.3 * FIELD)  # cm per GeV of pt
-RADIATION_LENGTH = 0.89  # cm, lead tungstate
-CRITICAL_ENERGY = 0.0105  # GeV
 BARREL_ETA = 1.479
+_STRAIGHT = 1e9  # cm, radius of a straight line
+REACHES = 0.95  # an electron stopping below this share of the barrel's radius is lost
 ENDCAP_RADII = (32.0, 150.0)
 
 F = NDArray[np.float64]
@@ -48,12 +48,6 @@ class Impact:
         )
 
 
-def shower_depth(energy: F) -> F:
-    """Depth in cm of the maximum of an electromagnetic shower (longitudinal profile, PDG)."""
-    lengths = np.log(np.maximum(energy, 0.05) / CRITICAL_ENERGY) + 0.5
-    return RADIATION_LENGTH * lengths
-
-
 def _impact(radius: F, z: F, phi: F, at_endcap: tuple[F, F], side: F, reaches: NDArray) -> Impact:
     eta = np.arcsinh(z / radius)
     barrel = reaches & (np.abs(eta) < BARREL_ETA)
@@ -70,32 +64,23 @@ def _impact(radius: F, z: F, phi: F, at_endcap: tuple[F, F], side: F, reaches: N
     )
 
 
-def straight(eta: F, phi: F, z0: F, depth: F) -> Impact:
-    """Neutral particles from (0, 0, z0); the impact is ``depth`` cm inside the crystals."""
+def to_calorimeter(pt: F, eta: F, phi: F, charge: F, z0: F, depth: float = 0.0) -> Impact:
+    """Helix, or straight line, from (0, 0, z0) to ``depth`` cm behind the front of the barrel.
+
+    Positive charge bends to smaller phi.
+    """
     slope = np.sinh(eta)
     side = np.where(slope < 0, -1.0, 1.0)
-    radius = R_EB + depth / np.cosh(eta)
-    safe = np.where(np.abs(slope) < 1e-6, 1e-6, slope)
-    r_end = (side * (Z_EE + depth * np.abs(np.tanh(eta))) - z0) / safe
-    everywhere = np.ones(len(eta), bool)
-    return _impact(radius, z0 + radius * slope, phi, (r_end, phi), side, everywhere)
-
-
-def helix(pt: F, eta: F, phi: F, charge: F, z0: F, depth: float) -> Impact:
-    """Charged particles from (0, 0, z0); positive charge bends to smaller phi."""
-    slope = np.sinh(eta)
-    side = np.where(slope < 0, -1.0, 1.0)
-    rho = pt * CURVATURE_RADIUS
+    rho = np.where(charge != 0, pt * CURVATURE_RADIUS, _STRAIGHT)
     radius = np.full(len(pt), R_EB + depth)
     half_turn = radius / (2 * rho)
-    reaches = half_turn < 1
     angle = np.arcsin(np.minimum(half_turn, 1))
     z = z0 + 2 * rho * angle * slope
-    safe = np.where(np.abs(slope) < 1e-6, 1e-6, slope)
-    path = (side * Z_EE - z0) / safe  # transverse length to the endcap plane
+    steep = np.where(np.abs(slope) < 1e-6, 1e-6, slope)
+    path = (side * Z_EE - z0) / steep  # transverse length to the endcap plane
     turn = path / (2 * rho)
     at_endcap = (np.abs(2 * rho * np.sin(turn)), phi - np.sign(charge) * turn)
-    return _impact(radius, z, phi - np.sign(charge) * angle, at_endcap, side, reaches)
+    return _impact(radius, z, phi - np.sign(charge) * angle, at_endcap, side, half_turn < 1)
 
 
 @dataclass
@@ -103,7 +88,7 @@ class Electrons:
     """Electrons and positrons on their way out: energy, direction and position, (n,) each.
 
     ``direction`` and ``azimuth`` are the azimuths of the momentum and of the position at
-    ``radius``, ``z``.
+    ``radius``, ``z``.  They head for the barrel or, seen along the beam, for ``goal`` cm.
     """
 
     energy: F
@@ -114,6 +99,15 @@ class Electrons:
     radius: F
     z: F
 
+    def __post_init__(self) -> None:
+        slope = np.sinh(self.eta)
+        self.side = np.where(slope < 0, -1.0, 1.0)
+        at_barrel = self.z + (R_EB - self.radius) * slope
+        self.barrel = np.abs(at_barrel) < R_EB * np.sinh(BARREL_ETA)
+        steep = np.where(self.barrel, 1.0, slope)
+        at_plane = self.radius + (self.side * Z_EE - self.z) / steep
+        self.goal = np.where(self.barrel, R_EB, at_plane)
+
     def brake(self, thickness: F, rng: np.random.Generator) -> F:
         """Radiate in ``thickness`` radiation lengths (Bethe-Heitler); photon energies, (n,)."""
         kept = np.exp(-rng.gamma(np.maximum(thickness / np.log(2), 1e-3)))
@@ -121,22 +115,26 @@ class Electrons:
         self.energy = self.energy * kept
         return radiated
 
-    def photon_impact(self, depth: F) -> Impact:
+    def photon_impact(self) -> Impact:
         """Where photons radiated here and now arrive."""
         off = self.direction - self.azimuth
-        goal = R_EB + depth / np.cosh(self.eta)
-        phi = self.azimuth + off - np.arcsin(np.clip(self.radius / goal * np.sin(off), -1, 1))
-        root = np.sqrt(np.maximum(goal**2 - (self.radius * np.sin(off)) ** 2, 0))
-        z = self.z + (root - self.radius * np.cos(off)) * np.sinh(self.eta)
-        return _outward(self, phi, z, goal)
+        cos_off = np.cos(off)
+        root = np.sqrt(np.maximum(self.goal**2 - (self.radius * np.sin(off)) ** 2, 0))
+        # to a cylinder in the barrel, to a plane in the endcap
+        path = np.where(self.barrel, root - self.radius * cos_off, self.goal - self.radius)
+        along, across = self.radius + path * cos_off, path * np.sin(off)
+        z = self.z + path * np.sinh(self.eta)
+        phi = self.azimuth + np.arctan2(across, along)
+        return self._impact(phi, z, np.hypot(along, across))
 
-    def impact(self, depth: F) -> Impact:
+    def impact(self) -> Impact:
         """Where the electrons, moved to the calorimeter, enter it."""
-        return _outward(self, self.azimuth, self.z, np.full(len(self.energy), R_EB) + 0 * depth)
+        # the steps are chords and end a little short of the barrel
+        return self._impact(self.azimuth, self.z, np.where(self.barrel, R_EB, self.radius))
 
     def move(self, share: float) -> None:
         """Advance by ``share`` of the radial distance that is left, bending on the way."""
-        step = (R_EB - self.radius) * share
+        step = (self.goal - self.radius) * share
         pt = np.maximum(self.energy / np.cosh(self.eta), 1e-3)
         bend = -self.charge * step / (pt * CURVATURE_RADIUS)
         curls = np.abs(bend) > 1.2
@@ -144,15 +142,20 @@ class Electrons:
         off = self.direction + bend / 2 - self.azimuth
         along, across = self.radius + step * np.cos(off), step * np.sin(off)
         self.azimuth = self.azimuth + np.arctan2(across, along)
-        self.radius = np.minimum(np.hypot(along, across), R_EB)
+        self.radius = np.minimum(np.hypot(along, across), self.goal)
         self.z = self.z + step * np.sinh(self.eta)
         self.direction = self.direction + bend
-        self.energy = np.where(curls, 0.0, self.energy)
+        # too soft to get through the field: it curls up in the tracker
+        stops = self.barrel & (curls | ((share == 1) & (self.radius < REACHES * R_EB)))
+        self.energy = np.where(stops, 0.0, self.energy)
 
-
-def _outward(electrons: Electrons, phi: F, z: F, radius: F) -> Impact:
-    slope = np.sinh(electrons.eta)
-    side = np.where(slope < 0, -1.0, 1.0)
-    r_end = Z_EE / np.maximum(np.abs(slope), 1e-3)
-    reaches = np.ones(len(phi), bool)
-    return _impact(radius, z, phi, (r_end, phi), side, reaches)
+    def _impact(self, phi: F, z: F, radius: F) -> Impact:
+        endcap = ~self.barrel & (radius > ENDCAP_RADII[0]) & (radius < ENDCAP_RADII[1])
+        length = np.where(self.barrel, z, self.side * Z_EE)
+        return Impact(
+            region=np.where(self.barrel, BARREL, np.where(endcap, ENDCAP, LOST)),
+            eta=np.arcsinh(length / np.maximum(radius, 1e-3)),
+            phi=phi,
+            radius=radius,
+            side=self.side,
+        )

@@ -15,7 +15,7 @@ from data.simulation import profiles
 from data.simulation.calorimeter import barrel_cells, endcap_cells, tower_cells
 from data.simulation.particles import CHARGE, MASS, PDG_ID, ParticleLists
 from data.simulation.profiles import Cells, join
-from data.simulation.propagation import Electrons, Impact, helix, shower_depth, straight
+from data.simulation.propagation import Electrons, Impact, to_calorimeter
 
 F = NDArray[np.float64]
 I = NDArray[np.int64]
@@ -37,7 +37,7 @@ HADRON_DEPTH = 10.0  # cm
 MUON_HCAL = 2.0  # GeV
 
 TRACK_MIN_PT, TRACK_MAX_ETA, TRACK_RESOLUTION = 0.7, 2.5, 0.01
-TRACK_EFFICIENCY = {"hadron": 0.90, "muon": 0.99, "electron": 0.90}  # (tuned)
+TRACK_EFFICIENCY = {"hadron": 0.93, "muon": 0.99, "electron": 0.90}  # (tuned)
 CONVERSION_TRACKS = ((15.0, 0.6), (60.0, 0.25))  # radius below, efficiency of a leg
 PIXEL_SEED_RADIUS, PIXEL_SEED_EFFICIENCY = 5.0, 0.6  # conversions in the first layer
 
@@ -170,8 +170,7 @@ def simulate_response(
 
 
 def _unconverted(p: _Particles, deposits: _Deposits) -> None:
-    impact = straight(p.eta, p.phi, p.z0, shower_depth(p.energy))
-    deposits.electromagnetic(p.event, impact, p.energy)
+    deposits.electromagnetic(p.event, _impact(p), p.energy)
 
 
 def _conversions(
@@ -222,21 +221,20 @@ def _radiate_and_stop(event: I, electrons: Electrons, ahead: F, deposits: _Depos
     for step in range(RADIATION_STEPS):
         radiated = electrons.brake(ahead / RADIATION_STEPS, deposits.rng)
         hard = radiated > 0.05
-        impact = electrons.photon_impact(shower_depth(radiated)).take(hard)
+        impact = electrons.photon_impact().take(hard)
         deposits.electromagnetic(event[hard], impact, radiated[hard])
         electrons.move(1 / (RADIATION_STEPS - step))
-    depth = shower_depth(electrons.energy)
-    deposits.electromagnetic(event, electrons.impact(depth), electrons.energy)
+    deposits.electromagnetic(event, electrons.impact(), electrons.energy)
 
 
-def _to_calorimeter(p: _Particles) -> Impact:
-    return helix(p.pt, p.eta, p.phi, p.charge, p.z0, HADRON_DEPTH)
+def _impact(p: _Particles, depth: float = 0.0) -> Impact:
+    return to_calorimeter(p.pt, p.eta, p.phi, p.charge, p.z0, depth)
 
 
 def _hadrons(p: _Particles, mass: F, deposits: _Deposits) -> None:
     """Minimum ionising or showering early in the ECAL; the rest of the energy in the HCAL."""
     rng, n = deposits.rng, len(p.pt)
-    impact = _to_calorimeter(p)
+    impact = _impact(p, HADRON_DEPTH)
     kinetic = p.energy - mass
     interacts = rng.random(n) < HADRON_INTERACTS
     early = rng.beta(1.1, 1.7, n) * kinetic
@@ -247,15 +245,15 @@ def _hadrons(p: _Particles, mass: F, deposits: _Deposits) -> None:
     profile = np.where(interacts, profiles.HADRON, profiles.MIP)
     deposits.ecal(p.event, impact, seen, profile)
     # the response to hadrons rises with energy: the electromagnetic part of the shower grows
-    response = np.clip(0.30 + 0.13 * np.log(np.maximum(kinetic, 0.3)), 0.1, 0.85)
+    response = np.clip(0.40 + 0.11 * np.log(np.maximum(kinetic, 0.3)), 0.1, 0.95)
     behind = np.maximum(kinetic - spent, 0) * response
     behind += rng.standard_normal(n) * 0.8 * np.sqrt(behind)
-    deposits.hbhe.append(tower_cells(p.event, impact, behind, 3, rng))
+    deposits.hbhe.append(tower_cells(p.event, impact, behind, 1, rng))
 
 
 def _muons(p: _Particles, deposits: _Deposits) -> None:
     rng, n = deposits.rng, len(p.pt)
-    impact = _to_calorimeter(p)
+    impact = _impact(p, HADRON_DEPTH)
     ionising = np.minimum(MIP_ENERGY * np.exp(0.25 * rng.standard_normal(n)), p.energy)
     deposits.ecal(p.event, impact, ionising, np.full(n, profiles.MIP))
     in_hcal = np.minimum(MUON_HCAL, np.maximum(p.energy - 1.0, 0))
