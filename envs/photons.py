@@ -82,8 +82,7 @@ class PhotonTable:
         """
         if self.target is None:
             raise ConfigError("these photons have no truth, which rewards and metrics need")
-        known: NDArray[np.bool_] = np.isfinite(self.target).all(axis=1)
-        return self.take(known)
+        return self.take(np.flatnonzero(np.isfinite(self.target).all(axis=1)))
 
     def columns(self) -> dict[str, NDArray]:
         """The columns that are present, by name."""

@@ -39,10 +39,20 @@ class TruthDistance:
         return parts[:, 0] + parts[:, 1] + parts[:, 2]
 
 
+def potential(before: FloatArray, after: FloatArray) -> FloatArray:
+    """What the step took off the distance."""
+    return before - after
+
+
+def negative_distance(before: FloatArray, after: FloatArray) -> FloatArray:
+    """Minus the distance that is left: an expected reward is then a predicted error."""
+    return -after
+
+
 Reward = Callable[[FloatArray, FloatArray], FloatArray]
 
 #: Reward of a step by the distances before and after it.
 REWARDS: dict[RewardKind, Reward] = {
-    "potential": lambda before, after: before - after,
-    "negative_distance": lambda before, after: -after,
+    "potential": potential,
+    "negative_distance": negative_distance,
 }

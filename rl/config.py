@@ -1,0 +1,99 @@
+"""Configuration of the agent's training, of its peers, and of applying them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from common.config import StageConfig
+from envs.config import EnvironmentConfig
+
+Algorithm = Literal["DDPG", "TD3", "SAC"]
+
+
+class AgentConfig(StageConfig):
+    """The reinforcement-learning agent."""
+
+    algorithm: Algorithm = Field("DDPG", description="agent of stable-baselines3")
+    updates: int = Field(8000, gt=0, description="gradient steps in all")
+    updates_per_step: int = Field(16, gt=0, description="gradient steps per step of the vector")
+    environments: int = Field(4096, gt=0, description="photons refined at once")
+    batch_size: int = Field(256, gt=0, description="transitions per gradient step")
+    buffer_size: int = Field(200_000, gt=0, description="transitions in the replay buffer")
+    learning_rate: float = Field(1e-3, gt=0, description="at the start")
+    final_learning_rate: float = Field(3e-5, gt=0, description="at the end, reached linearly")
+    hidden: list[int] = Field([128, 128], description="units of actor's and critic's layers")
+    noise: float = Field(
+        0.1, ge=0, description="Gaussian exploration, in units of the largest action"
+    )
+    gamma: float = Field(
+        0.0, ge=0, lt=1, description="discount; 0, as each step earns its whole benefit at once"
+    )
+    tau: float = Field(0.005, gt=0, le=1, description="pace of the target networks")
+
+
+class RegressionConfig(StageConfig):
+    """The supervised networks: baseline, peer, and the prediction the agent is shown."""
+
+    hidden: list[int] = Field([128, 128], description="units of the layers")
+    epochs: int = Field(16, gt=0, description="passes over the training photons")
+    batch_size: int = Field(512, gt=0, description="photons per step")
+    learning_rate: float = Field(3e-3, gt=0, description="peak of the one-cycle schedule")
+    weight_decay: float = Field(1e-4, ge=0, description="decoupled weight decay (AdamW)")
+    folds: int = Field(
+        3, ge=2, description="networks, each blind to one part of the photons: the agent is "
+        "shown out-of-fold predictions in training and their mean elsewhere"
+    )  # fmt: skip
+
+
+class RefinementEvaluationConfig(StageConfig):
+    """Metrics, controls, rollouts."""
+
+    test_fraction: float = Field(
+        0.25, gt=0, lt=1, description="share of the training store's events held out"
+    )
+    bootstrap: int = Field(200, ge=2, description="replicas for errors")
+    curve_points: int = Field(10, ge=1, description="points of the learning curve")
+    rollout_events: int = Field(40, ge=0, description="events in rollouts.h5")
+    rollout_noise: float = Field(0.15, ge=0, description="action noise of the noisy rollouts")
+    rollout_copies: int = Field(4, ge=0, description="noisy rollouts per photon")
+
+
+class RefineConfig(StageConfig):
+    """Train an agent that refines photons, its supervised peers and its control."""
+
+    train_store: Path = Field(
+        description="event store of photon pairs flat in pt and eta (the photon gun)"
+    )
+    store: Path = Field(description="event store to refine and to judge the mass on")
+    classifier: Path | None = Field(
+        None, description="run folder or checkpoint of `classify`; without: no low-level outputs"
+    )
+    output: Path = Field(Path("runs/rl"), description="run folder")
+    environment: EnvironmentConfig = Field(
+        default_factory=EnvironmentConfig, description="environment"
+    )
+    agent: AgentConfig = Field(AgentConfig(), description="agent")
+    regression: RegressionConfig = Field(
+        default_factory=RegressionConfig, description="supervised networks"
+    )
+    evaluation: RefinementEvaluationConfig = Field(
+        RefinementEvaluationConfig(), description="evaluation"
+    )
+    workers: int = Field(2, ge=1, description="networks trained side by side in processes")
+    seed: int = Field(0, ge=0, description="seed of split, networks and exploration")
+
+
+class ApplyConfig(StageConfig):
+    """Run a trained chain on files: scores, refined photons, event pictures."""
+
+    input: list[Path] = Field(description="CMS or simulated files, or an event store")
+    classifier: Path = Field(description="run folder or checkpoint of `classify`")
+    agent: Path = Field(description="run folder of `rl`")
+    output: Path = Field(Path("runs/apply"), description="run folder")
+    selection: Literal["pair", "diphoton2012", "diphoton2012_id"] = Field(
+        "diphoton2012", description="events to refine; pair: any two standard clusters"
+    )
+    pictures: int = Field(20, ge=0, description="event pictures to draw at most")

@@ -1,0 +1,175 @@
+"""Supervised corrections: the baselines and peers that an agent has to be measured against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from common.files import atomic_path
+from envs.config import EnvironmentConfig
+from rl.config import RegressionConfig
+
+FloatArray = NDArray[np.float32]
+
+
+class Regression:
+    """The mean of one or more networks that predict a correction from features.
+
+    Parameters
+    ----------
+    networks
+        From (n, d) features to (n, 3) corrections in units of the reward's scales.
+    scales
+        (3,) those scales: log energy, u and v in crystals.
+    hidden
+        Units of the layers, as needed to build the networks again.
+    """
+
+    def __init__(
+        self, networks: Sequence[nn.Module], scales: FloatArray, hidden: Sequence[int]
+    ) -> None:
+        self.networks = list(networks)
+        self.scales = np.asarray(scales, dtype=np.float32)
+        self.hidden = list(hidden)
+
+    def predict(self, features: FloatArray) -> FloatArray:
+        """(n, 3) corrections of log energy, u and v."""
+        with torch.no_grad():
+            inputs = torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32))
+            mean = torch.stack([network(inputs) for network in self.networks]).mean(dim=0)
+        return mean.numpy() * self.scales
+
+    def save(self, path: str | Path) -> None:
+        """Write weights and sizes."""
+        content = {
+            "n_features": self.networks[0].get_submodule("0").get_parameter("weight").shape[1],
+            "hidden": self.hidden,
+            "scales": self.scales.tolist(),
+            "networks": [network.state_dict() for network in self.networks],
+        }
+        with atomic_path(path) as temporary:
+            torch.save(content, temporary)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Regression:
+        """Read what `save` wrote."""
+        content = torch.load(path, weights_only=True)
+        networks = []
+        for state in content["networks"]:
+            network = _network(content["n_features"], content["hidden"])
+            network.load_state_dict(state)
+            networks.append(network.eval())
+        return cls(networks, np.array(content["scales"]), content["hidden"])
+
+
+def train(
+    features: FloatArray,
+    target: FloatArray,
+    environment: EnvironmentConfig,
+    config: RegressionConfig,
+    seed: int,
+) -> Regression:
+    """Train one network on the distance that the agent's reward is made of.
+
+    Parameters
+    ----------
+    features
+        (n, d) standardised features.
+    target
+        (n, 3) true corrections.
+    environment
+        Scales, weights and cap of the distance.
+    config
+        Network and schedule.
+    seed
+        Of weights and batches.
+    """
+    scales = np.array(environment.scales, dtype=np.float32)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = _network(features.shape[1], config.hidden)
+        _fit(
+            network,
+            torch.from_numpy(features),
+            torch.from_numpy((target / scales).astype(np.float32)),
+            torch.tensor(environment.weights),
+            environment.cap,
+            config,
+        )
+    return Regression([network.eval()], scales, config.hidden)
+
+
+def train_out_of_fold(
+    features: FloatArray,
+    target: FloatArray,
+    group: NDArray[np.int64],
+    environment: EnvironmentConfig,
+    config: RegressionConfig,
+    seed: int,
+) -> tuple[Regression, FloatArray]:
+    """Train one network per fold on the other folds.
+
+    Returns
+    -------
+    regression
+        The mean of the networks, for photons that none of them saw.
+    predictions
+        (n, 3) of each training photon by the network that did not see its group: what a network
+        says about photons it was trained on is too good to be shown to an agent.
+    """
+    fold = fold_of(group, config.folds, seed)
+    predictions = np.zeros_like(target)
+    networks: list[nn.Module] = []
+    for k in range(config.folds):
+        part = train(features[fold != k], target[fold != k], environment, config, seed + k)
+        predictions[fold == k] = part.predict(features[fold == k])
+        networks += part.networks
+    scales = np.array(environment.scales, dtype=np.float32)
+    return Regression(networks, scales, config.hidden), predictions
+
+
+def fold_of(group: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
+    """(n,) fold of each photon; photons of one group share it."""
+    _, index = np.unique(group, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(index.max(initial=-1) + 1)
+    return order[index] % folds
+
+
+def _network(n_features: int, hidden: Sequence[int]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for width in hidden:
+        layers += [nn.Linear(n_features, width), nn.ReLU()]
+        n_features = width
+    return nn.Sequential(*layers, nn.Linear(n_features, 3))
+
+
+def _fit(
+    network: nn.Module,
+    features: Tensor,
+    target: Tensor,
+    weights: Tensor,
+    cap: float,
+    config: RegressionConfig,
+) -> None:
+    batch = min(config.batch_size, len(features))
+    per_epoch = len(features) // batch
+    optimizer = torch.optim.AdamW(
+        network.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, config.learning_rate, total_steps=config.epochs * per_epoch
+    )
+    for _ in range(config.epochs):
+        order = torch.randperm(len(features))
+        for rows in order[: per_epoch * batch].split(batch):
+            error = (network(features[rows]) - target[rows]).clamp(-cap, cap).abs()
+            loss = (error * weights).sum(dim=1).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
