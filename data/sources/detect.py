@@ -49,13 +49,18 @@ def _open_root_source(path: Path) -> Source:
             return RHTreeSource(path, file)
         if "Events" in file:
             return _open_events(path, open_tree(path, file, "Events"))
+        if not file.keys():
+            raise InputError(
+                path, "an empty or damaged ROOT file: it holds nothing",
+                "fetch it again and compare its checksum",
+            )  # fmt: skip
         names = ", ".join(sorted({key.split(";")[0] for key in file.keys()}))  # noqa: SIM118
     except BaseException:
         file.close()
         raise
     file.close()
     raise InputError(
-        path, f"a ROOT file without tree Events or {TREE}; it holds: {names[:200] or 'nothing'}",
+        path, f"a ROOT file without tree Events or {TREE}; it holds: {names[:200]}",
         _ACCEPTED,
     )  # fmt: skip
 

@@ -6,14 +6,16 @@ import json
 import re
 from typing import Any
 
-MAX_CHARACTERS = 64 << 20  # the largest known event has 2 MB
+MAX_CHARACTERS = 16 << 20  # the largest known event has 2 MB
 
-# Strings are matched first, so that nothing inside them is changed.
+# Strings are matched first, so that nothing inside them is changed. Possessive repeats and the
+# match of an unfinished string to the end keep the search linear in the length of any text.
 _TOKEN = re.compile(
-    r'"(?:[^"\\]|\\.)*"'
-    r"|'(?:[^'\\]|\\.)*'"
+    r'"(?:[^"\\]++|\\(?:.|\Z))*+(?:"|\Z)'
+    r"|'(?:[^'\\]++|\\(?:.|\Z))*+(?:'|\Z)"
     r"|[()]"
-    r"|(?<![A-Za-z0-9_.])(?:[nN][aA][nN]|[iI][nN][fF](?:inity)?)(?![A-Za-z0-9_.])"
+    r"|(?<![A-Za-z0-9_.])(?:[nN][aA][nN]|[iI][nN][fF](?:inity)?)(?![A-Za-z0-9_.])",
+    re.DOTALL,
 )
 
 
@@ -51,6 +53,8 @@ def _to_json(match: re.Match[str]) -> str:
     if first == '"':
         return token
     if first == "'":
+        if len(token) < 2 or not token.endswith("'"):
+            return token
         return '"' + token[1:-1].replace("\\'", "'").replace('"', '\\"') + '"'
     if first in "()":
         return "[" if first == "(" else "]"
