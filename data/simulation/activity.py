@@ -9,14 +9,14 @@ from data.batch import Hits
 from data.detector.geometry import N_ECAL
 from data.reconstruction import Clusters, find_photons
 
-F = NDArray[np.float64]
+FloatArray = NDArray[np.float64]
 
 PHOTON_PT, PHOTON_ETA = 20.0, 1.44
 FAR = 26  # crystals: farther than this from every cluster above 10 GeV
 HB_ROWS = (13, 43)  # |ieta| <= 15: the event display's files hold no tower beyond
 
 
-def event_numbers(hits: dict[str, Hits], clusters: Clusters) -> dict[str, F]:
+def event_numbers(hits: dict[str, Hits], clusters: Clusters) -> dict[str, FloatArray]:
     """Per-event quantities of N events, (N,) each.
 
     Parameters
@@ -49,7 +49,7 @@ def event_numbers(hits: dict[str, Hits], clusters: Clusters) -> dict[str, F]:
     }
 
 
-def photon_numbers(clusters: Clusters) -> dict[str, F]:
+def photon_numbers(clusters: Clusters) -> dict[str, FloatArray]:
     """Per-photon quantities of barrel clusters with pt > 20 GeV, (M,) each."""
     hard = clusters.take(_hard(clusters))
     return {
@@ -59,7 +59,7 @@ def photon_numbers(clusters: Clusters) -> dict[str, F]:
     }
 
 
-def standard_photons(hits: dict[str, Hits], vertex_z: F) -> Clusters:
+def standard_photons(hits: dict[str, Hits], vertex_z: FloatArray) -> Clusters:
     """The standard reconstruction."""
     return find_photons(hits["EB"], hits["HBHE"], np.nan_to_num(vertex_z))
 
@@ -68,13 +68,14 @@ def _hard(clusters: Clusters) -> NDArray[np.bool_]:
     return (clusters.pt > PHOTON_PT) & (np.abs(clusters.eta) < PHOTON_ETA)
 
 
-def _count(hits: Hits, low: float = 0.0, high: float = np.inf) -> F:
+def _count(hits: Hits, low: float = 0.0, high: float = np.inf) -> FloatArray:
     inside = (hits.energy > low) & (hits.energy <= high)
     return np.bincount(hits.event[inside], minlength=len(hits)).astype(np.float64)
 
 
-def _total(hits: Hits) -> F:
-    return np.bincount(hits.event, weights=hits.energy, minlength=len(hits))
+def _total(hits: Hits) -> FloatArray:
+    total = np.bincount(hits.event, weights=hits.energy, minlength=len(hits))
+    return total.astype(np.float64)
 
 
 def _rows(hits: Hits, keep: NDArray[np.bool_]) -> Hits:
@@ -91,7 +92,7 @@ def _per_cell(tracks: Hits) -> Hits:
     key, inverse = np.unique(
         tracks.event * N_ECAL + tracks.cell.astype(np.int64), return_inverse=True
     )
-    total = np.bincount(inverse, weights=tracks.energy, minlength=len(key))
+    total = np.bincount(inverse, weights=tracks.energy, minlength=len(key)).astype(np.float32)
     return Hits.from_events(key // N_ECAL, len(tracks), key % N_ECAL, total)
 
 

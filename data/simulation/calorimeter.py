@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from data.detector.geometry import EE_VALID, N_HBHE, eb_uv, hbhe_cell
+from data.detector.geometry import EE_VALID, eb_uv, hbhe_cell
 from data.simulation import profiles
 from data.simulation.imperfections import RESPONSE, gap_transmission
 from data.simulation.profiles import Cells, join
 from data.simulation.propagation import BARREL, ENDCAP, Impact
 
-F = NDArray[np.float64]
+FloatArray = NDArray[np.float64]
 
 #: Scale of the ECAL: the H -> gamma gamma peak of the standard reconstruction is at 125.0 GeV.
 ECAL_SCALE = 0.9966
@@ -35,7 +35,7 @@ def _fluctuate(
 def barrel_cells(
     event: NDArray[np.int64],
     impact: Impact,
-    energy: F,
+    energy: FloatArray,
     profile: NDArray[np.int64],
     rng: np.random.Generator,
 ) -> Cells:
@@ -57,7 +57,7 @@ def barrel_cells(
 def endcap_cells(
     event: NDArray[np.int64],
     impact: Impact,
-    energy: F,
+    energy: FloatArray,
     profile: NDArray[np.int64],
     rng: np.random.Generator,
 ) -> Cells:
@@ -79,7 +79,11 @@ def endcap_cells(
 
 
 def tower_cells(
-    event: NDArray[np.int64], impact: Impact, energy: F, split: int, rng: np.random.Generator
+    event: NDArray[np.int64],
+    impact: Impact,
+    energy: FloatArray,
+    split: int,
+    rng: np.random.Generator,
 ) -> Cells:
     """HBHE towers of hadronic deposits, each in ``split`` pieces scattered round the impact."""
     keep = (impact.region >= 0) & (energy > 0.02)
@@ -97,7 +101,7 @@ def _halve_wide_towers(cells: Cells) -> Cells:
     """Towers 10 degrees wide fill two columns with half the energy each."""
     row, column = cells.cell // 72, cells.cell % 72
     wide = (row < 28 - COARSE_HCAL_ROW) | (row >= 28 + COARSE_HCAL_ROW)
-    half = cells.energy[wide] / 2
+    half = (cells.energy[wide] / 2).astype(np.float32)
     # iphi 1-2, 3-4 ... share a tower: columns 2-3, 4-5 ..., so the partner differs in bit 0
     partner = row[wide] * 72 + (column[wide] ^ 1)
     narrow = Cells(cells.event[~wide], cells.cell[~wide], cells.energy[~wide])
@@ -116,6 +120,3 @@ def merge(cells: Cells, n_cells: int, floor: float) -> Cells:
     energy = np.bincount(inverse, weights=cells.energy, minlength=len(key)).astype(np.float32)
     keep = energy > floor
     return Cells(key[keep] // n_cells, key[keep] % n_cells, energy[keep])
-
-
-__all__ = ["N_HBHE", "barrel_cells", "endcap_cells", "merge", "tower_cells"]

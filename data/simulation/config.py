@@ -24,7 +24,7 @@ class SimulateConfig(StageConfig):
     """Particle lists to simulated events in the layout of fevt/RHTree, a ROOT file a process."""
 
     output: Path = Field(Path("runs/simulation"), description="folder of the ROOT files")
-    events: ProcessEvents = Field(default_factory=ProcessEvents, description="events by process")
+    events: ProcessEvents = Field(ProcessEvents(), description="events by process")
     repeat: int = Field(
         1, ge=1, description="times each list is used, turned in phi and reflected in z at random"
     )

@@ -17,8 +17,8 @@ from data.simulation.profiles import join
 from data.simulation.readout import read_barrel, read_endcap, read_hcal
 from data.simulation.response import Tracks, simulate_response
 
-F = NDArray[np.float64]
-I = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 VERTEX_EFFICIENCY = 0.7  # of reconstructing a pile-up interaction's vertex
 TRUE_PHOTON_PT = 10.0
@@ -29,13 +29,13 @@ SEED_MATCH_ETA, SEED_MATCH_PHI, SEED_MATCH_PT = 0.03, 0.1, 0.3
 class TruePhotons:
     """Prompt photons with pt > 10 GeV, flat: at the vertex, and their straight impact (u, v)."""
 
-    event: I
-    energy: F
-    pt: F
-    eta: F
-    phi: F
-    u: F
-    v: F
+    event: IntArray
+    energy: FloatArray
+    pt: FloatArray
+    eta: FloatArray
+    phi: FloatArray
+    u: FloatArray
+    v: FloatArray
     converted: NDArray[np.bool_]
 
 
@@ -49,10 +49,10 @@ class SimulatedEvents:
     hits: dict[str, Hits]
     photons: Clusters
     pixel_seed: NDArray[np.bool_]
-    vertex_z: F
-    n_vertices: I
-    n_pileup: I
-    group: I
+    vertex_z: FloatArray
+    n_vertices: IntArray
+    n_pileup: IntArray
+    group: IntArray
     n_prompt: NDArray[np.int32]
     truth: TruePhotons
 
@@ -110,7 +110,7 @@ def simulate_events(
     library: MinimumBiasLibrary,
     pileup: float,
     rng: np.random.Generator,
-    vertex_z: F | None = None,
+    vertex_z: FloatArray | None = None,
 ) -> SimulatedEvents:
     """Simulate N events with their pile-up and reconstruct the standard photons.
 
@@ -149,9 +149,7 @@ def simulate_events(
 def _track_hits(parts: list[Tracks], n_events: int) -> Hits:
     """Tracks binned in the stitched ECAL image at their direction at the vertex, pt summed."""
     event = np.concatenate([t.event for t in parts])
-    cell = ecal_cell(
-        np.concatenate([t.eta for t in parts]), np.concatenate([t.phi for t in parts])
-    )
+    cell = ecal_cell(np.concatenate([t.eta for t in parts]), np.concatenate([t.phi for t in parts]))
     pt = np.concatenate([t.pt for t in parts])
     key, inverse = np.unique(event * N_ECAL + cell, return_inverse=True)
     total = np.bincount(inverse, weights=pt, minlength=len(key)).astype(np.float32)
@@ -177,7 +175,7 @@ def _has_pixel_seed(photons: Clusters, seeds: Tracks, n_events: int) -> NDArray[
 
 
 def _true_photons(
-    lists: ParticleLists, vertex_z: F, converted: NDArray[np.bool_]
+    lists: ParticleLists, vertex_z: FloatArray, converted: NDArray[np.bool_]
 ) -> TruePhotons:
     rows = np.flatnonzero(lists.prompt & (lists.pt > TRUE_PHOTON_PT))
     event = lists.event[rows]

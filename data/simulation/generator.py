@@ -108,7 +108,7 @@ def start(recipe: Recipe, seed: int) -> Any:
 def _central_hook(p8: Any) -> Any:
     """Veto of 2 -> 2 scatterings with an outgoing leg outside the barrel, before the shower."""
 
-    class CentralOnly(p8.UserHooks):  # type: ignore[misc]
+    class CentralOnly(p8.UserHooks):
         def canVetoProcessLevel(self) -> bool:
             return True
 
@@ -230,7 +230,7 @@ def generate(
         if recipe.rehadronise
         else _plain_events(pythia, recipe.preselect, tally)
     )
-    events = []
+    events: list[_Event] = []
     while len(events) < n_events:
         events.append(next(source))
         if tick:

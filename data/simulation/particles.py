@@ -103,10 +103,13 @@ class ParticleLists:
         count = np.diff(self.offsets)[index]
         offsets = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
         flat = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][index] - offsets[:-1], count)
-        columns = (getattr(self, name)[flat] for name in _FLAT)
         return ParticleLists(
-            offsets,
-            *columns,
+            offsets=offsets,
+            species=self.species[flat],
+            pt=self.pt[flat],
+            eta=self.eta[flat],
+            phi=self.phi[flat],
+            prompt=self.prompt[flat],
             group=self.group[index],
             n_prompt=self.n_prompt[index],
             info=self.info,
@@ -126,8 +129,12 @@ def concatenate(parts: list[ParticleLists]) -> ParticleLists:
         shift += int(part.group.max(initial=-1)) + 1
     flat = {name: np.concatenate([getattr(p, name) for p in parts]) for name in _FLAT}
     return ParticleLists(
-        np.concatenate(offsets),
-        **flat,
+        offsets=np.concatenate(offsets),
+        species=flat["species"],
+        pt=flat["pt"],
+        eta=flat["eta"],
+        phi=flat["phi"],
+        prompt=flat["prompt"],
         group=np.concatenate(groups),
         n_prompt=np.concatenate([p.n_prompt for p in parts]),
         info={"parts": [p.info for p in parts]},
@@ -137,10 +144,11 @@ def concatenate(parts: list[ParticleLists]) -> ParticleLists:
 def write(path: Path, lists: ParticleLists) -> None:
     """Write particle lists; momenta and angles are rounded as the module text says."""
     order = np.lexsort((-lists.pt, lists.event))
-    pt_code = np.round(np.log(np.maximum(lists.pt[order], MIN_PT) / MIN_PT) / _PT_STEP)
-    pt_code = pt_code.astype(np.int64)
+    log_pt = np.log(np.maximum(lists.pt[order], MIN_PT) / MIN_PT)
+    pt_code = np.round(log_pt / _PT_STEP).astype(np.int64)
     eta_code = np.floor((lists.eta[order] + MAX_ETA) / _ETA_STEP).astype(np.int64)
-    phi_code = np.floor(np.mod(lists.phi[order], 2 * np.pi) / _PHI_STEP).astype(np.int64) % 65536
+    turn = np.mod(lists.phi[order].astype(np.float64), 2 * np.pi)
+    phi_code = np.floor(turn / _PHI_STEP).astype(np.int64) % 65536
     eta_code = np.clip(eta_code, 0, 65535)
     coarse = pt_code >> 8
     hard = coarse >= _HARD_COARSE

@@ -18,7 +18,7 @@ from data.simulation.particles import ParticleLists
 from data.simulation.profiles import Cells
 from data.simulation.response import Tracks, simulate_response
 
-I = NDArray[np.int64]
+IntArray = NDArray[np.int64]
 
 VERTEX_SPREAD = 5.0  # cm, along the beam
 UNDERLYING_EVENTS = 2
@@ -40,16 +40,16 @@ _QUARTER_TURNS = _quarter_turns()
 class _Rows:
     """Columns of the library's events, with offsets: event i owns rows offsets[i]:offsets[i+1]."""
 
-    offsets: I
+    offsets: IntArray
     columns: tuple[NDArray, ...]
 
     @classmethod
-    def build(cls, event: I, n_events: int, *columns: NDArray) -> _Rows:
+    def build(cls, event: IntArray, n_events: int, *columns: NDArray) -> _Rows:
         order = np.argsort(event, kind="stable")
         offsets = np.searchsorted(event[order], np.arange(n_events + 1)).astype(np.int64)
         return cls(offsets, tuple(c[order] for c in columns))
 
-    def gather(self, index: I) -> tuple[I, tuple[NDArray, ...]]:
+    def gather(self, index: IntArray) -> tuple[IntArray, tuple[NDArray, ...]]:
         """Rows of the events ``index``: which entry of ``index`` each belongs to, and columns."""
         count = np.diff(self.offsets)[index]
         start = np.cumsum(count) - count
@@ -61,9 +61,9 @@ class _Rows:
 class Overlay:
     """Which library events go where: event overlaid, library index, turn and reflection, (K,)."""
 
-    event: I
-    index: I
-    turn: I
+    event: IntArray
+    index: IntArray
+    turn: IntArray
     flip: NDArray[np.bool_]
 
 
@@ -97,7 +97,7 @@ class MinimumBiasLibrary:
             tracks=_Rows.build(t.event, n, t.pt, t.eta, t.phi),
         )
 
-    def draw(self, n_pileup: I, rng: np.random.Generator) -> Overlay:
+    def draw(self, n_pileup: IntArray, rng: np.random.Generator) -> Overlay:
         """Choose library events for events with ``n_pileup`` (N,) interactions beside the hard."""
         count = n_pileup + UNDERLYING_EVENTS
         total = int(count.sum())
@@ -136,7 +136,7 @@ class MinimumBiasLibrary:
 
 def _turned(
     overlay: Overlay,
-    which: I,
+    which: IntArray,
     row: NDArray[np.int32],
     column: NDArray[np.int32],
     energy: NDArray[np.float32],

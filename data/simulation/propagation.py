@@ -20,7 +20,7 @@ _STRAIGHT = 1e9  # cm, radius of a straight line
 REACHES = 0.95  # an electron stopping below this share of the barrel's radius is lost
 ENDCAP_RADII = (32.0, 150.0)
 
-F = NDArray[np.float64]
+FloatArray = NDArray[np.float64]
 BARREL, ENDCAP, LOST = 0, 1, -1
 
 
@@ -36,10 +36,10 @@ class Impact:
     """
 
     region: NDArray[np.int64]
-    eta: F
-    phi: F
-    radius: F
-    side: F
+    eta: FloatArray
+    phi: FloatArray
+    radius: FloatArray
+    side: FloatArray
 
     def take(self, keep: NDArray) -> Impact:
         """Impacts of a subset."""
@@ -48,7 +48,14 @@ class Impact:
         )
 
 
-def _impact(radius: F, z: F, phi: F, at_endcap: tuple[F, F], side: F, reaches: NDArray) -> Impact:
+def _impact(
+    radius: FloatArray,
+    z: FloatArray,
+    phi: FloatArray,
+    at_endcap: tuple[FloatArray, FloatArray],
+    side: FloatArray,
+    reaches: NDArray,
+) -> Impact:
     eta = np.arcsinh(z / radius)
     barrel = reaches & (np.abs(eta) < BARREL_ETA)
     r_end, phi_end = at_endcap
@@ -64,7 +71,14 @@ def _impact(radius: F, z: F, phi: F, at_endcap: tuple[F, F], side: F, reaches: N
     )
 
 
-def to_calorimeter(pt: F, eta: F, phi: F, charge: F, z0: F, depth: float = 0.0) -> Impact:
+def to_calorimeter(
+    pt: FloatArray,
+    eta: FloatArray,
+    phi: FloatArray,
+    charge: FloatArray,
+    z0: FloatArray,
+    depth: float = 0.0,
+) -> Impact:
     """Helix, or straight line, from (0, 0, z0) to ``depth`` cm behind the front of the barrel.
 
     Positive charge bends to smaller phi.
@@ -91,13 +105,13 @@ class Electrons:
     ``radius``, ``z``.  They head for the barrel or, seen along the beam, for ``goal`` cm.
     """
 
-    energy: F
-    eta: F
-    direction: F
-    charge: F
-    azimuth: F
-    radius: F
-    z: F
+    energy: FloatArray
+    eta: FloatArray
+    direction: FloatArray
+    charge: FloatArray
+    azimuth: FloatArray
+    radius: FloatArray
+    z: FloatArray
 
     def __post_init__(self) -> None:
         slope = np.sinh(self.eta)
@@ -108,7 +122,7 @@ class Electrons:
         at_plane = self.radius + (self.side * Z_EE - self.z) / steep
         self.goal = np.where(self.barrel, R_EB, at_plane)
 
-    def brake(self, thickness: F, rng: np.random.Generator) -> F:
+    def brake(self, thickness: FloatArray, rng: np.random.Generator) -> FloatArray:
         """Radiate in ``thickness`` radiation lengths (Bethe-Heitler); photon energies, (n,)."""
         kept = np.exp(-rng.gamma(np.maximum(thickness / np.log(2), 1e-3)))
         radiated = self.energy * (1 - kept)
@@ -149,7 +163,7 @@ class Electrons:
         stops = self.barrel & (curls | ((share == 1) & (self.radius < REACHES * R_EB)))
         self.energy = np.where(stops, 0.0, self.energy)
 
-    def _impact(self, phi: F, z: F, radius: F) -> Impact:
+    def _impact(self, phi: FloatArray, z: FloatArray, radius: FloatArray) -> Impact:
         endcap = ~self.barrel & (radius > ENDCAP_RADII[0]) & (radius < ENDCAP_RADII[1])
         length = np.where(self.barrel, z, self.side * Z_EE)
         return Impact(

@@ -17,7 +17,7 @@ from data.batch import Hits
 from data.detector.geometry import EB_ETA, EE_VALID, N_EB, N_EE, N_HBHE
 from data.simulation.profiles import Cells
 
-I = NDArray[np.int64]
+IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,13 @@ TIME_FLOOR, TIME_NOISE = 0.6, 0.5  # ns, and ns GeV
 _KEEP_SUPPRESSED, _KEEP_ALL = 1, 2
 
 
-def _square(half: int) -> tuple[I, I]:
+def _square(half: int) -> tuple[IntArray, IntArray]:
     steps = np.arange(-half, half + 1)
     a, b = np.meshgrid(steps, steps, indexing="ij")
     return a.ravel(), b.ravel()
 
 
-def _disc(radius: int) -> tuple[I, I]:
+def _disc(radius: int) -> tuple[IntArray, IntArray]:
     a, b = _square(radius)
     inside = a**2 + b**2 <= radius**2
     return a[inside], b[inside]
@@ -73,7 +73,7 @@ _AROUND, _WINDOW, _REGION = _square(1), _square(2), _disc(CANDIDATE_RADIUS)
 _COSH_ETA = np.cosh(EB_ETA)
 
 
-def _barrel_neighbours(key: I, offsets: tuple[I, I]) -> I:
+def _barrel_neighbours(key: IntArray, offsets: tuple[IntArray, IntArray]) -> IntArray:
     """Keys (event * 61200 + cell) round each key, phi wrapping, without those beyond the ends."""
     event, cell = np.divmod(key, N_EB)
     row = (cell // 360)[:, None] + offsets[0]
@@ -82,7 +82,7 @@ def _barrel_neighbours(key: I, offsets: tuple[I, I]) -> I:
     return around[(row >= 0) & (row < 170)]
 
 
-def _endcap_neighbours(key: I, offsets: tuple[I, I]) -> I:
+def _endcap_neighbours(key: IntArray, offsets: tuple[IntArray, IntArray]) -> IntArray:
     """Keys (event * 20000 + cell) round each key where there are crystals."""
     side, cell = np.divmod(key, 10000)
     y = (cell // 100)[:, None] + offsets[0]
@@ -94,7 +94,7 @@ def _endcap_neighbours(key: I, offsets: tuple[I, I]) -> I:
 
 def _with_noise(
     cells: Cells, n_events: int, n_cells: int, noise: float, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], I]:
+) -> tuple[NDArray[np.float32], IntArray]:
     """Dense energies of all events, noisy where there is a deposit; and those places."""
     key = cells.event * n_cells + cells.cell
     dense = np.bincount(key, weights=cells.energy, minlength=n_events * n_cells)
@@ -105,9 +105,11 @@ def _with_noise(
 
 
 def _kept(
-    energy: NDArray[np.float32], mask: NDArray[np.uint8], readout: EcalReadout,
+    energy: NDArray[np.float32],
+    mask: NDArray[np.uint8],
+    readout: EcalReadout,
     rng: np.random.Generator,
-) -> I:
+) -> IntArray:
     """Keys that are read out; crystals of the mask without deposit get their noise now."""
     key = np.flatnonzero(mask > 0)
     value = energy[key]
@@ -121,11 +123,11 @@ def _kept(
     return key[value > threshold]
 
 
-def _some(key: I, share: float, rng: np.random.Generator) -> I:
+def _some(key: IntArray, share: float, rng: np.random.Generator) -> IntArray:
     return key[rng.random(len(key)) < share] if share < 1 else key
 
 
-def _to_hits(key: I, energy: NDArray[np.float32], n_events: int, n_cells: int) -> Hits:
+def _to_hits(key: IntArray, energy: NDArray[np.float32], n_events: int, n_cells: int) -> Hits:
     offsets = np.searchsorted(key, np.arange(n_events + 1) * n_cells).astype(np.int64)
     return Hits(offsets, (key % n_cells).astype(np.uint32), energy[key])
 
@@ -159,7 +161,7 @@ def read_barrel(
     return hits
 
 
-def _isolated_maxima(key: I, energy: NDArray[np.float32]) -> I:
+def _isolated_maxima(key: IntArray, energy: NDArray[np.float32]) -> IntArray:
     """Keys that no other of the keys in their 5 x 5 neighbourhood exceeds."""
     if not len(key):
         return key
@@ -188,7 +190,8 @@ def read_endcap(cells: Cells, n_events: int, rng: np.random.Generator) -> Hits:
 def read_hcal(cells: Cells, n_events: int, rng: np.random.Generator) -> Hits:
     """HBHE rechits: towers above threshold, and all positive ones round energetic towers."""
     key = cells.event * N_HBHE + cells.cell
-    energy = np.bincount(key, weights=cells.energy, minlength=n_events * N_HBHE)
+    dense = np.bincount(key, weights=cells.energy, minlength=n_events * N_HBHE)
+    energy = dense.astype(np.float32)
     energy += HCAL_NOISE * rng.standard_normal(len(energy), dtype=np.float32)
     mean, width = HCAL_THRESHOLD
     kept = energy > mean + width * rng.standard_normal(len(energy), dtype=np.float32)
@@ -197,4 +200,4 @@ def read_hcal(cells: Cells, n_events: int, rng: np.random.Generator) -> Hits:
     column = ((tower % 72)[:, None] + _AROUND[1]) % 72
     around = (event[:, None] * N_HBHE + row * 72 + column)[(row >= 0) & (row < 56)]
     kept[around] |= energy[around] > 0
-    return _to_hits(np.flatnonzero(kept), energy.astype(np.float32), n_events, N_HBHE)
+    return _to_hits(np.flatnonzero(kept), energy, n_events, N_HBHE)

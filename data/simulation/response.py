@@ -17,8 +17,8 @@ from data.simulation.particles import CHARGE, MASS, PDG_ID, ParticleLists
 from data.simulation.profiles import Cells, join
 from data.simulation.propagation import Electrons, Impact, to_calorimeter
 
-F = NDArray[np.float64]
-I = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 # tracker material in radiation lengths against |eta|
 _MATERIAL_ETA = [0.0, 0.5, 0.9, 1.2, 1.5, 1.8, 2.1, 2.5, 3.0]
@@ -46,10 +46,10 @@ PIXEL_SEED_RADIUS, PIXEL_SEED_EFFICIENCY = 5.0, 0.6  # conversions in the first 
 class Tracks:
     """Reconstructed tracks at the vertex, flat: event, pt (GeV), eta, phi, (M,) each."""
 
-    event: I
-    pt: F
-    eta: F
-    phi: F
+    event: IntArray
+    pt: FloatArray
+    eta: FloatArray
+    phi: FloatArray
 
 
 @dataclass
@@ -74,14 +74,14 @@ class Response:
 class _Particles:
     """The columns of particle lists in float64 plus the vertex of each."""
 
-    event: I
-    pt: F
-    eta: F
-    phi: F
-    energy: F
-    charge: F
-    pdg: I
-    z0: F
+    event: IntArray
+    pt: FloatArray
+    eta: FloatArray
+    phi: FloatArray
+    energy: FloatArray
+    charge: FloatArray
+    pdg: IntArray
+    z0: FloatArray
 
     def take(self, rows: NDArray) -> _Particles:
         return _Particles(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
@@ -96,7 +96,7 @@ class _Deposits:
         self.ee: list[Cells] = []
         self.hbhe: list[Cells] = []
 
-    def electromagnetic(self, event: I, impact: Impact, energy: F) -> None:
+    def electromagnetic(self, event: IntArray, impact: Impact, energy: FloatArray) -> None:
         """EM showers; what leaks out of the rear reaches the HCAL."""
         n = len(energy)
         size = LEAKAGE * (1 + 0.3 * np.log(np.maximum(energy, 5.0) / 50))
@@ -107,14 +107,14 @@ class _Deposits:
         self.ecal(event, impact, energy * (1 - leak), profile)
         self.hbhe.append(tower_cells(event, impact, energy * leak, 1, self.rng))
 
-    def ecal(self, event: I, impact: Impact, energy: F, profile: I) -> None:
+    def ecal(self, event: IntArray, impact: Impact, energy: FloatArray, profile: IntArray) -> None:
         """Showers of given profiles in the crystals."""
         self.eb.append(barrel_cells(event, impact, energy, profile, self.rng))
         self.ee.append(endcap_cells(event, impact, energy, profile, self.rng))
 
 
 def simulate_response(
-    lists: ParticleLists, vertex_z: F, rng: np.random.Generator
+    lists: ParticleLists, vertex_z: FloatArray, rng: np.random.Generator
 ) -> Response:
     """Noise-free response to all particles of N events.
 
@@ -174,8 +174,8 @@ def _unconverted(p: _Particles, deposits: _Deposits) -> None:
 
 
 def _conversions(
-    p: _Particles, radius: F, ahead: F, rng: np.random.Generator
-) -> tuple[tuple[I, Electrons, F], Tracks, Tracks]:
+    p: _Particles, radius: FloatArray, ahead: FloatArray, rng: np.random.Generator
+) -> tuple[tuple[IntArray, Electrons, FloatArray], Tracks, Tracks]:
     """Pairs from conversions at ``radius`` with ``ahead`` radiation lengths to come."""
     share = rng.uniform(0.01, 0.99, len(radius))
     share = np.concatenate([share, 1 - share])
@@ -202,7 +202,7 @@ def _conversions(
     return (both.event, legs, np.tile(ahead, 2)), tracks, seed_tracks
 
 
-def _prompt_electrons(p: _Particles, ahead: F) -> tuple[I, Electrons, F]:
+def _prompt_electrons(p: _Particles, ahead: FloatArray) -> tuple[IntArray, Electrons, FloatArray]:
     beam_pipe = np.full(len(p.pt), 3.0)
     electrons = Electrons(
         energy=p.energy,
@@ -216,7 +216,9 @@ def _prompt_electrons(p: _Particles, ahead: F) -> tuple[I, Electrons, F]:
     return p.event, electrons, ahead
 
 
-def _radiate_and_stop(event: I, electrons: Electrons, ahead: F, deposits: _Deposits) -> None:
+def _radiate_and_stop(
+    event: IntArray, electrons: Electrons, ahead: FloatArray, deposits: _Deposits
+) -> None:
     """Electrons radiate in steps on their curved way; photons and electrons shower."""
     for step in range(RADIATION_STEPS):
         radiated = electrons.brake(ahead / RADIATION_STEPS, deposits.rng)
@@ -231,7 +233,7 @@ def _impact(p: _Particles, depth: float = 0.0) -> Impact:
     return to_calorimeter(p.pt, p.eta, p.phi, p.charge, p.z0, depth)
 
 
-def _hadrons(p: _Particles, mass: F, deposits: _Deposits) -> None:
+def _hadrons(p: _Particles, mass: FloatArray, deposits: _Deposits) -> None:
     """Minimum ionising or showering early in the ECAL; the rest of the energy in the HCAL."""
     rng, n = deposits.rng, len(p.pt)
     impact = _impact(p, HADRON_DEPTH)
@@ -260,7 +262,7 @@ def _muons(p: _Particles, deposits: _Deposits) -> None:
     deposits.hbhe.append(tower_cells(p.event, impact, in_hcal, 1, rng))
 
 
-def _trackable(pt: F, eta: F) -> NDArray[np.bool_]:
+def _trackable(pt: FloatArray, eta: FloatArray) -> NDArray[np.bool_]:
     return (pt > TRACK_MIN_PT) & (np.abs(eta) < TRACK_MAX_ETA)
 
 

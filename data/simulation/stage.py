@@ -182,8 +182,8 @@ def _write_process(
         ):
             simulated += result.simulated
             for first in range(0, len(result.events), EVENTS_PER_BASKET):
-                rows = np.arange(len(result.events))
-                rows = (rows >= first) & (rows < first + EVENTS_PER_BASKET)
+                entry = np.arange(len(result.events))
+                rows = (entry >= first) & (entry < first + EVENTS_PER_BASKET)
                 part = select_events([(result.events, rows)])
                 writer.write(part, chunk.number + 1, result.numbers[rows])
         counts = {"simulated": simulated, "written": writer.written}
@@ -224,7 +224,9 @@ def run(config: SimulateConfig) -> dict[str, Any]:
                 seconds = time.monotonic() - start
                 folder.log.info(
                     "%s: %d of %d events kept, %.0f events/s",
-                    path.name, counts["written"], counts["simulated"],
+                    path.name,
+                    counts["written"],
+                    counts["simulated"],
                     counts["simulated"] / seconds,
                 )
             else:

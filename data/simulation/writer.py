@@ -63,9 +63,7 @@ def pair_columns(events: SimulatedEvents) -> dict[str, NDArray]:
     square = 2 * pt[:, 0] * pt[:, 1] * (np.cosh(eta[:, 0] - eta[:, 1]) - cos_dphi)
     mass = np.sqrt(np.maximum(square, 0))
     total_pt = np.sqrt((pt**2).sum(axis=1) + 2 * pt[:, 0] * pt[:, 1] * cos_dphi)
-    inputs = np.column_stack(
-        [pt[:, 0] / mass, eta[:, 0], pt[:, 1] / mass, eta[:, 1], cos_dphi]
-    )
+    inputs = np.column_stack([pt[:, 0] / mass, eta[:, 0], pt[:, 1] / mass, eta[:, 1], cos_dphi])
     columns = {"m0": mass, "diPhoE": pair["energy"].sum(axis=1), "diPhoPt": total_pt}
     out = {}
     for name, values in {**columns, "FC_inputs": inputs}.items():
