@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.detector.geometry import EE_VALID, N_EB, N_EE, N_HBHE, detector_eta, eb_uv
+from data.detector.geometry import EE_VALID, N_EB, N_HBHE, detector_eta, eb_uv
 from data.reconstruction import find_photons
 from data.simulation import profiles
 from data.simulation.calorimeter import ECAL_SCALE, merge

@@ -24,7 +24,7 @@ def event_numbers(hits: dict[str, Hits], clusters: Clusters) -> dict[str, FloatA
     hits : channels EB, EE, HBHE, TRK
     clusters : the standard photons of these events
     """
-    eb, ee, hb = hits["EB"], hits["EE"], _central(hits["HBHE"])
+    eb, ee, hb = hits["EB"], hits["EE"], central_towers(hits["HBHE"])
     far = _far_from(clusters, eb)
     tracks = _per_cell(hits["TRK"])
     return {
@@ -64,6 +64,12 @@ def standard_photons(hits: dict[str, Hits], vertex_z: FloatArray) -> Clusters:
     return find_photons(hits["EB"], hits["HBHE"], np.nan_to_num(vertex_z))
 
 
+def central_towers(hbhe: Hits) -> Hits:
+    """HB towers with |ieta| <= 15."""
+    row = hbhe.cell // 72
+    return _rows(hbhe, (row >= HB_ROWS[0]) & (row < HB_ROWS[1]))
+
+
 def _hard(clusters: Clusters) -> NDArray[np.bool_]:
     return (clusters.pt > PHOTON_PT) & (np.abs(clusters.eta) < PHOTON_ETA)
 
@@ -80,11 +86,6 @@ def _total(hits: Hits) -> FloatArray:
 
 def _rows(hits: Hits, keep: NDArray[np.bool_]) -> Hits:
     return Hits.from_events(hits.event[keep], len(hits), hits.cell[keep], hits.energy[keep])
-
-
-def _central(hbhe: Hits) -> Hits:
-    row = hbhe.cell // 72
-    return _rows(hbhe, (row >= HB_ROWS[0]) & (row < HB_ROWS[1]))
 
 
 def _per_cell(tracks: Hits) -> Hits:

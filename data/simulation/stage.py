@@ -28,7 +28,7 @@ from data.simulation.detector import SimulatedEvents, select_events, simulate_ev
 from data.simulation.hard_events import LABELS, gun, varied
 from data.simulation.particles import ParticleLists, files_of, read_process
 from data.simulation.pileup import VERTEX_SPREAD, MinimumBiasLibrary
-from data.simulation.writer import EVENTS_PER_BASKET, RHTreeWriter, leading_pair, read_provenance
+from data.simulation.writer import RHTreeWriter, leading_pair, read_provenance
 
 CHUNK = 320  # events simulated with one random stream
 BATCH = 64  # events in memory at a time: dense arrays of this size stay near the caches
@@ -181,11 +181,7 @@ def _write_process(
             chunks, progress(results, len(chunks), process, f"x {CHUNK} events"), strict=True
         ):
             simulated += result.simulated
-            for first in range(0, len(result.events), EVENTS_PER_BASKET):
-                entry = np.arange(len(result.events))
-                rows = (entry >= first) & (entry < first + EVENTS_PER_BASKET)
-                part = select_events([(result.events, rows)])
-                writer.write(part, chunk.number + 1, result.numbers[rows])
+            writer.write(result.events, chunk.number + 1, result.numbers)
         counts = {"simulated": simulated, "written": writer.written}
         writer.write_provenance({**provenance(config, process), **counts})
     return counts
@@ -236,5 +232,11 @@ def run(config: SimulateConfig) -> dict[str, Any]:
         if pool is not None:
             pool.shutdown(cancel_futures=True)
     folder.write_metrics(metrics)
+    folder.add_table(
+        "Events",
+        ("process", "label", "simulated", "written"),
+        [(p, LABELS[p], m["simulated"], m["written"]) for p, m in metrics.items()],
+        "Written are " + ("all events" if config.keep_all else "events with two standard photons"),
+    )
     folder.complete()
     return metrics

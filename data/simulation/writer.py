@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from data.batch import Hits
 from data.detector.geometry import N_EB, N_ECAL, N_HBHE
-from data.simulation.detector import SimulatedEvents
+from data.simulation.detector import SimulatedEvents, select_events
 
 EVENTS_PER_BASKET = 100
 PHOTON_PT = 15.0  # GeV, of the two photons that m0 is made of
@@ -178,9 +178,13 @@ class RHTreeWriter:
 
     def write(self, events: SimulatedEvents, lumi: int, number: NDArray[np.int64]) -> None:
         """Append events with their luminosity section and their numbers (N,)."""
+        entry = np.arange(len(events))
+        for first in range(0, len(events), EVENTS_PER_BASKET):
+            rows = (entry >= first) & (entry < first + EVENTS_PER_BASKET)
+            self._write_basket(select_events([(events, rows)]), lumi, number[rows])
+
+    def _write_basket(self, events: SimulatedEvents, lumi: int, number: NDArray[np.int64]) -> None:
         n = len(events)
-        if n == 0:
-            return
         self._extend(
             "fevt/RHTree",
             {
