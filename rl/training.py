@@ -15,7 +15,7 @@ from envs.dynamics import RefinementDynamics
 from envs.sb3_env import PhotonRefinementVecEnv
 from rl.agents import FloatArray, make_agent, policy_of, warm_up
 from rl.config import AgentConfig
-from rl.rollout import roll_out
+from rl.episodes import roll_out
 
 
 class CurvePoint(TypedDict):

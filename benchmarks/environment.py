@@ -1,0 +1,86 @@
+"""Steps per second of the environment's faces: `python benchmarks/environment.py`.
+
+Prints the native vector face's speed against a DummyVecEnv of as many single environments, with
+and without residual images, on one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from envs.dynamics import RefinementDynamics
+from envs.faces import make_dynamics
+from envs.photon_env import PhotonRefinementEnv
+from envs.sb3_env import PhotonRefinementVecEnv
+from envs.vector_env import PhotonRefinementVectorEnv
+
+BLOCKS = {
+    "with residual images": ["kinematics", "shapes", "residual"],
+    "without residual images": ["kinematics", "shapes"],
+}
+
+
+def steps_per_second(step: Callable[[], object], n_envs: int, seconds: float) -> float:
+    """Environment steps per second of the best of three goes."""
+    step()
+    best = 0.0
+    for _ in range(3):
+        count, start = 0, time.perf_counter()
+        while time.perf_counter() - start < seconds / 3:
+            step()
+            count += 1
+        best = max(best, count * n_envs / (time.perf_counter() - start))
+    return best
+
+
+def faces(
+    dynamics: RefinementDynamics, n_envs: int, actions: NDArray[np.float32]
+) -> dict[str, Callable[[], object]]:
+    """A function per face that takes one step of all environments."""
+    native = PhotonRefinementVectorEnv(n_envs, dynamics=dynamics)
+    native.reset(seed=0)
+    sb3 = PhotonRefinementVecEnv(n_envs, dynamics=dynamics)
+    sb3.reset()
+    dummy = DummyVecEnv([lambda: PhotonRefinementEnv(dynamics=dynamics)] * n_envs)
+    dummy.reset()
+    return {
+        "DummyVecEnv of single environments": lambda: dummy.step(actions),
+        "native Gymnasium VectorEnv": lambda: native.step(actions),
+        "native stable-baselines3 VecEnv": lambda: sb3.step(actions),
+    }
+
+
+def main() -> int:
+    """Command line; exits with 1 when the native face is less than 50 times faster."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--environments", type=int, default=4096)
+    parser.add_argument("--seconds", type=float, default=3.0, help="per face")
+    arguments = parser.parse_args()
+    n_envs = arguments.environments
+    actions = np.random.default_rng(0).uniform(-1, 1, (n_envs, 3)).astype(np.float32)
+    worst = np.inf
+    for title, blocks in BLOCKS.items():
+        dynamics = make_dynamics(None, {"blocks": blocks})
+        print(f"{n_envs} environments, {title} ({dynamics.observation_size} features):")
+        base = 0.0
+        for name, step in faces(dynamics, n_envs, actions).items():
+            speed = steps_per_second(step, n_envs, arguments.seconds)
+            base = base or speed
+            print(f"  {name:36s} {speed:12,.0f} steps/s  {speed / base:8.1f} x")
+            if "Gymnasium" in name:
+                worst = min(worst, speed / base)
+    return 0 if worst >= 50 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""Agents by key, their exploration, and learning from the environment's reward."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from common.config import build
+from envs.dynamics import RefinementDynamics
+from envs.faces import make_dynamics
+from envs.sb3_env import PhotonRefinementVecEnv
+from rl.agents import ALGORITHMS, BatchNoise, make_agent, policy_of
+from rl.config import AgentConfig
+from rl.episodes import roll_out
+from rl.training import energy_resolution, train_agent
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def dynamics() -> RefinementDynamics:
+    return make_dynamics(None, {"steps": 2})
+
+
+def _config(**settings: object) -> AgentConfig:
+    small = {
+        "updates": 32, "environments": 64, "batch_size": 64, "buffer_size": 2000,
+        "hidden": [32, 32],
+    }  # fmt: skip
+    return build(AgentConfig, small, settings)
+
+
+def test_noise_is_gaussian_and_drawn_at_once() -> None:
+    noise = BatchNoise(0.2, (5000, 3), seed=0)
+    draw = noise()
+    noise.reset(indices=[1])
+    assert draw.shape == (5000, 3)
+    assert abs(draw.std() - 0.2) < 0.01
+    assert abs(draw.mean()) < 0.01
+    assert not np.array_equal(draw, noise())
+
+
+@pytest.mark.parametrize("algorithm", list(ALGORITHMS))
+def test_every_algorithm_trains_by_its_key(algorithm: str, dynamics: RefinementDynamics) -> None:
+    agent, curve = train_agent(dynamics, dynamics, _config(algorithm=algorithm), seed=0, points=2)
+    assert type(agent).__name__ == algorithm
+    assert agent._n_updates == 32
+    assert [point["updates"] for point in curve] == [16, 32]
+    rollout = roll_out(dynamics, policy_of(agent), np.arange(10))
+    assert rollout.correction.shape == (3, 10, 3)
+    assert np.abs(rollout.action).max() <= 1
+
+
+def test_policy_is_the_agents_own_deterministic_prediction(dynamics: RefinementDynamics) -> None:
+    agent = make_agent(PhotonRefinementVecEnv(8, dynamics=dynamics), _config(), seed=0)
+    observation = dynamics.observe(dynamics.start(np.arange(20)))
+    expected, _ = agent.predict(observation, deterministic=True)
+    np.testing.assert_allclose(policy_of(agent)(observation), expected, atol=1e-6)
+
+
+def test_equal_seeds_give_equal_agents(dynamics: RefinementDynamics) -> None:
+    first, second = (
+        policy_of(train_agent(dynamics, dynamics, _config(), seed=5, points=1)[0]) for _ in range(2)
+    )
+    observation = dynamics.observe(dynamics.start(np.arange(50)))
+    np.testing.assert_array_equal(first(observation), second(observation))
+
+
+def test_learning_rate_falls_to_its_end(dynamics: RefinementDynamics) -> None:
+    config = _config(learning_rate=1e-3, final_learning_rate=1e-5)
+    agent, _ = train_agent(dynamics, dynamics, config, seed=0, points=1)
+    assert agent.lr_schedule(1.0) == pytest.approx(1e-3)
+    assert agent.lr_schedule(0.0) == pytest.approx(1e-5)
+
+
+def test_agent_improves_photons_it_never_saw() -> None:
+    whole = make_dynamics(None, {"steps": 2})
+    train, held_out = (
+        RefinementDynamics(whole.table.take(rows), whole.model, whole.config)
+        for rows in (np.arange(2000), np.arange(2000, 3000))
+    )
+    config = _config(
+        updates=640, environments=512, batch_size=256, buffer_size=40_000, hidden=[64, 64],
+        learning_rate=3e-3,
+    )  # fmt: skip
+    agent, curve = train_agent(train, held_out, config, seed=0, points=4)
+    target = held_out.table.target
+    before = energy_resolution(np.zeros_like(target), target)
+    after = energy_resolution(roll_out(held_out, policy_of(agent)).final, target)
+    assert after < 0.85 * before
+    assert curve[-1]["sigma_eff_energy"] == pytest.approx(after)
+
+
+def test_noisy_rollouts_differ_and_stay_near(dynamics: RefinementDynamics) -> None:
+    def still(observation: np.ndarray) -> np.ndarray:
+        return np.zeros((len(observation), 3), dtype=np.float32)
+
+    rng = np.random.default_rng(0)
+    quiet = roll_out(dynamics, still, np.arange(300))
+    noisy = roll_out(dynamics, still, np.arange(300), noise=0.1, rng=rng)
+    assert not quiet.final.any()
+    spread = noisy.final.std(axis=0) / dynamics.largest_step
+    np.testing.assert_allclose(spread, 0.1 * np.sqrt(2), rtol=0.15)
