@@ -119,10 +119,11 @@ def _run(config: PreprocessConfig, executor: Executor | None) -> Summary:
     manifest.save()
     jobs = {
         source: Job(
-            folder.absolute(), source, info.sha256, config.selection, _label(config), config.chunk
+            folder.absolute(), source, info.sha256, config.selection, _label(config),
+            git_revision(), config.chunk,
         )
         for source, info in infos.items()
-    }
+    }  # fmt: skip
     tasks = [
         (source, start, stop)
         for source, info in infos.items()

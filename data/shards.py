@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from common.errors import InputError
 from common.files import atomic_path, sha256
-from common.runs import git_revision
 from data.assemble import Context, Tables, assemble
 from data.batch import CHANNELS
 from data.config import Selection
@@ -45,8 +44,8 @@ class FileInfo:
 class Job:
     """How to convert a file: everything that decides the bytes of its shards.
 
-    source is the file's index in the store, chunk the number of events held in memory (which
-    decides nothing).
+    source is the file's index in the store, revision that of the program, chunk the number of
+    events held in memory (which decides nothing).
     """
 
     folder: Path
@@ -54,12 +53,13 @@ class Job:
     sha256: str
     selection: Selection
     label: int
+    revision: str
     chunk: int = 500
 
     def shard_path(self, start: int, stop: int) -> Path:
         """Where the shard of the events start:stop belongs; other settings, another name."""
         decisive = [
-            SCHEMA_VERSION, git_revision(), self.sha256, self.source, self.selection, self.label,
+            SCHEMA_VERSION, self.revision, self.sha256, self.source, self.selection, self.label,
         ]  # fmt: skip
         digest = hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:16]
         return self.folder / f"{digest}_{start:09d}_{stop:09d}.h5"

@@ -59,7 +59,11 @@ class ImageBranch:
     def basket_edges(self) -> list[int]:
         """Entry numbers where the branch's baskets begin and end."""
         branch = self.dense if self.dense is not None else self.value
-        return [int(edge) for edge in branch.entry_offsets]
+        try:
+            return [int(edge) for edge in branch.entry_offsets]
+        except ValueError as error:
+            problem = f"branch {branch.name}: impossible baskets: {reason(error)}"
+            raise InputError(self.path, problem, DAMAGED) from error
 
     def read(self, start: int, stop: int) -> tuple[IntArray, IntArray, NDArray[np.float32]]:
         """Event (from 0), cell and value of the cells that are not zero, in that order.

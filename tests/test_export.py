@@ -1,0 +1,121 @@
+"""Export: images in the store's order, masses, the reference images of real events."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.errors import ConfigError, InputError
+from common.files import sha256
+from data.config import ExportConfig, PreprocessConfig
+from data.convert import run as preprocess
+from data.detector.images import IMAGES
+from data.export import run as export
+from data.store import EventStore
+from tests.made_files import dense_images, make_events, write_aod, write_rhtree
+from tests.synthetic import write_store
+
+MASSES = [103.09431, 118.85919, 95.92995]
+
+
+def export_of(inputs: Path, folder: Path, images: list[str]) -> dict[str, np.ndarray]:
+    preprocess(PreprocessConfig(input=[inputs], output=folder / "events.h5"))
+    output = export(
+        ExportConfig(store=folder / "events.h5", images=images, output=folder / "images.npz")
+    )
+    with np.load(output) as archive:
+        return dict(archive)
+
+
+def test_images_of_made_up_events(tmp_path: Path) -> None:
+    events = make_events(5)
+    expected = dense_images(events)
+    found = export_of(write_aod(tmp_path / "a.root", events), tmp_path, list(expected))
+    for name in ("EB_energy", "EEm_energy", "EEp_energy", "HBHE_energy"):
+        assert found[name].dtype == np.float32
+        np.testing.assert_array_equal(found[name].reshape(5, -1), expected[name])
+    np.testing.assert_allclose(
+        found["ECAL_tracksPt"].reshape(5, -1), expected["ECAL_tracksPt"], rtol=1e-6
+    )
+    np.testing.assert_array_equal(found["run_lumi_event"], events.ids)
+
+
+def test_mass_of_the_file_before_that_of_the_pair(tmp_path: Path) -> None:
+    events = make_events(4)
+    found = export_of(write_rhtree(tmp_path / "a.root", events), tmp_path, [])
+    assert found["m0"].tolist() == [125.0, 0.0, 125.0, 0.0]
+    assert found["selected"].tolist() == [True, False, True, False]
+    (tmp_path / "aod").mkdir()
+    found = export_of(write_aod(tmp_path / "a.root", events), tmp_path / "aod", [])
+    with EventStore(tmp_path / "aod" / "events.h5") as store:
+        np.testing.assert_array_equal(found["m0"], store.event("m_gg"))
+
+
+def test_long_stores_are_written_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = write_store(tmp_path / "a.h5", n_events=20, without_pair=0.3)
+    names = list(IMAGES)
+    whole = export(ExportConfig(store=store, images=names, output=tmp_path / "whole.npz"))
+    monkeypatch.setattr("data.export._EVENTS_AT_A_TIME", 7)
+    parts = export(ExportConfig(store=store, images=names, output=tmp_path / "parts.npz"))
+    with np.load(whole) as a, np.load(parts) as b:
+        assert set(a.files) == {*names, "run_lumi_event", "m0", "selected"}
+        for name in a.files:
+            np.testing.assert_array_equal(a[name], b[name])
+        assert np.isfinite(a["m0"]).all()
+
+
+def test_same_store_same_bytes(tmp_path: Path) -> None:
+    store = write_store(tmp_path / "a.h5", n_events=4)
+    for name in ("a.npz", "b.npz"):
+        export(ExportConfig(store=store, output=tmp_path / name))
+    assert sha256(tmp_path / "a.npz") == sha256(tmp_path / "b.npz")
+
+
+def test_unknown_image_suggests_the_nearest(tmp_path: Path) -> None:
+    store = write_store(tmp_path / "a.h5", n_events=4)
+    with pytest.raises(ConfigError, match="did you mean HBHE_energy"):
+        export(ExportConfig(store=store, images=["HBHE_enrgy"], output=tmp_path / "a.npz"))
+    assert not (tmp_path / "a.npz").exists()
+
+
+def test_missing_channel_is_said(tmp_path: Path) -> None:
+    store = write_store(tmp_path / "a.h5", n_events=4, channels=("EB",))
+    with pytest.raises(InputError, match="ECAL_energy needs EE hits"):
+        export(ExportConfig(store=store, images=["ECAL_energy"], output=tmp_path / "a.npz"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "real/DoublePhoton_Run2012B_0.ig",
+        "cms_layout/aodlike_doublephoton.root",
+        "cms_layout/rhtree_DoublePhoton_Run2012B_0.root",
+    ],
+)
+def test_reference_images(name: str, real_data: Path, tmp_path: Path) -> None:
+    """25 real events, three formats: every cell equals images made independently."""
+    with np.load(real_data / "cms_layout" / "DoublePhoton_Run2012B_0_images.npz") as archive:
+        reference = dict(archive)
+    names = [n for n in reference if n in IMAGES]
+    assert len(names) == 8
+    found = export_of(real_data / name, tmp_path, names)
+    key = [tuple(row) for row in found["run_lumi_event"].tolist()]
+    order = [key.index(tuple(row)) for row in reference["run_lumi_event"].tolist()]
+    for image in names:
+        ours, theirs = found[image][order], reference[image]
+        if image == "ECAL_tracksPt":  # filled by the nearest crystal there: sums only
+            np.testing.assert_allclose(ours.sum(axis=(1, 2)), theirs.sum(axis=(1, 2)), rtol=1e-5)
+        else:
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(found["selected"][order], reference["selected"])
+    np.testing.assert_allclose(
+        found["m0"][found["selected"]], sorted_like(found, MASSES), atol=1e-4
+    )
+
+
+def sorted_like(found: dict[str, np.ndarray], masses: list[float]) -> list[float]:
+    """The masses, given by rising event number, in the order of the archive."""
+    numbers = found["run_lumi_event"][found["selected"], 2]
+    return [masses[i] for i in np.argsort(np.argsort(numbers))]
