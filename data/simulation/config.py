@@ -14,10 +14,10 @@ SHIPPED_LISTS = Path(__file__).parent / "particles"
 class ProcessEvents(StageConfig):
     """How many particle lists of each process to simulate; empty: all there are; 0: none."""
 
-    higgs: int | None = Field(None, ge=0, description="H to two photons")
-    diphoton: int | None = Field(None, ge=0, description="two prompt photons")
-    gamma_jet: int | None = Field(None, ge=0, description="photon and jet, preselected fakes")
-    gun: int = Field(0, ge=0, description="pairs of photons flat in pt and eta, made on the fly")
+    higgs: int | None = Field(default=None, ge=0, description="H to two photons")
+    diphoton: int | None = Field(default=None, ge=0, description="two prompt photons")
+    gamma_jet: int | None = Field(default=None, ge=0, description="photon and jet, preselected fakes")
+    gun: int = Field(default=0, ge=0, description="pairs of photons flat in pt and eta, made on the fly")
 
 
 class SimulateConfig(StageConfig):

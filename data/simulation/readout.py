@@ -48,8 +48,8 @@ ENDCAP_READOUT = EcalReadout(
 CANDIDATE_ET = 8.0  # GeV in one crystal: a photon candidate with its isolation region
 CANDIDATE_RADIUS = 34  # crystals, dR = 0.6
 
-HCAL_NOISE = 0.15  # GeV per tower
-HCAL_THRESHOLD = (0.85, 0.20)  # mean and spread
+HCAL_NOISE = 0.22  # GeV per tower
+HCAL_THRESHOLD = (0.85, 0.15)  # mean and spread
 HCAL_ENERGETIC = 2.0  # all positive towers round such a one are kept
 
 TIME_FLOOR, TIME_NOISE = 0.6, 0.5  # ns, and ns GeV
@@ -199,5 +199,5 @@ def read_hcal(cells: Cells, n_events: int, rng: np.random.Generator) -> Hits:
     row = (tower // 72)[:, None] + _AROUND[0]
     column = ((tower % 72)[:, None] + _AROUND[1]) % 72
     around = (event[:, None] * N_HBHE + row * 72 + column)[(row >= 0) & (row < 56)]
-    kept[around] |= energy[around] > 0
-    return _to_hits(np.flatnonzero(kept), energy, n_events, N_HBHE)
+    kept[around] = True
+    return _to_hits(np.flatnonzero(kept & (energy > 0)), energy, n_events, N_HBHE)
