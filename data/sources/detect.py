@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from common.errors import InputError
+from common.errors import InputError, PipelineError
 from data.sources.aod import AodSource
 from data.sources.base import Source
 from data.sources.ig import IgSource
 from data.sources.rhtree import TREE, RHTreeSource
-from data.sources.root_file import open_root, open_tree
+from data.sources.root_file import DAMAGED, open_root, open_tree, reason
 
 _ACCEPTED = "accepted: CMS AOD, AODSIM, RECO, MiniAOD 2015/2016, fevt/RHTree, event display (.ig)"
 
@@ -52,12 +52,15 @@ def _open_root_source(path: Path) -> Source:
         if not file.keys():
             raise InputError(
                 path, "an empty or damaged ROOT file: it holds nothing",
-                "fetch it again and compare its checksum",
+                DAMAGED,
             )  # fmt: skip
         names = ", ".join(sorted({key.split(";")[0] for key in file.keys()}))  # noqa: SIM118
-    except BaseException:
+    except PipelineError:
         file.close()
         raise
+    except Exception as error:  # damage in the file's directories, found when they are followed
+        file.close()
+        raise InputError(path, f"damaged ROOT file: {reason(error)}", DAMAGED) from error
     file.close()
     raise InputError(
         path, f"a ROOT file without tree Events or {TREE}; it holds: {names[:200]}",
