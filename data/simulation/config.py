@@ -16,8 +16,12 @@ class ProcessEvents(StageConfig):
 
     higgs: int | None = Field(default=None, ge=0, description="H to two photons")
     diphoton: int | None = Field(default=None, ge=0, description="two prompt photons")
-    gamma_jet: int | None = Field(default=None, ge=0, description="photon and jet, preselected fakes")
-    gun: int = Field(default=0, ge=0, description="pairs of photons flat in pt and eta, made on the fly")
+    gamma_jet: int | None = Field(
+        default=None, ge=0, description="photon and jet, preselected fakes"
+    )
+    gun: int = Field(
+        default=0, ge=0, description="pairs of photons flat in pt and eta, made on the fly"
+    )
 
 
 class SimulateConfig(StageConfig):

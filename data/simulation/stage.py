@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import get_context
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import InputError
+from common.errors import InputError, PipelineError
 from common.files import atomic_path, sha256
 from common.progress import progress
 from common.runs import RunFolder
@@ -135,12 +136,18 @@ def _results(chunks: Iterable[Chunk], pool: Executor | None, ahead: int) -> Iter
         yield from map(simulate_chunk, chunks)
         return
     waiting: deque[Future[ChunkResult]] = deque()
-    for chunk in chunks:
-        waiting.append(pool.submit(simulate_chunk, chunk))
-        if len(waiting) > ahead:
+    try:
+        for chunk in chunks:
+            waiting.append(pool.submit(simulate_chunk, chunk))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
             yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+    except BrokenProcessPool as problem:
+        raise PipelineError(
+            "a worker process of the simulation was killed, perhaps for lack of memory: "
+            "give the same command again with fewer workers"
+        ) from problem
 
 
 def provenance(config: SimulateConfig, process: str) -> dict[str, Any]:
