@@ -10,20 +10,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from common.errors import InputError
 from common.files import atomic_path, sha256
 from data.assemble import Context, Tables, assemble
 from data.batch import CHANNELS
 from data.config import Selection
 from data.sources import open_source
-from data.store import GROUPS, SCHEMA_VERSION, EventStore, StoreWriter
+from data.store import EventStore, StoreWriter
+from data.store_schema import GROUPS, PAIR_GROUPS, SCHEMA_VERSION
 
 SHARD_EVENTS = 2000
-_PAIRS = ("photons", "clusters", "truth/photons")
 
 
 @dataclass(frozen=True)
@@ -137,7 +135,7 @@ def merge(
                 warnings.update(shard.attrs["warnings"])
                 n_events += len(shard)
                 hits = {channel: shard.hits(channel) for channel in shard.channels}
-                writer.append(_tables(path, len(shard), with_truth), hits)
+                writer.append(_tables(shard, with_truth), hits)
         writer.set_attributes({**attributes, "reader_warnings": dict(sorted(warnings.items()))})
     return n_events, warnings
 
@@ -159,30 +157,21 @@ def describe(info: FileInfo) -> dict[str, Any]:
     return {**entry, "entries": [0, info.n_events]}
 
 
-def _tables(path: Path, n_events: int, with_truth: bool) -> Tables:
+def _tables(shard: EventStore, with_truth: bool) -> Tables:
     """All tables of a shard; truth that it lacks is filled with -1 and NaN."""
     tables: Tables = {}
-    with h5py.File(path, "r") as file:
-        for group, columns in GROUPS.items():
-            if group.startswith("truth") and not with_truth:
-                continue
-            shape = (n_events, 2) if group in _PAIRS else (n_events,)
-            tables[group] = {
-                name: _read(path, file, f"{group}/{name}")
-                if f"{group}/{name}" in file
-                else _unknown(shape, dtype)
-                for name, dtype in columns.items()
-            }
+    for group, columns in GROUPS.items():
+        is_truth = group.startswith("truth")
+        if is_truth and not with_truth:
+            continue
+        shape = (len(shard), 2) if group in PAIR_GROUPS else (len(shard),)
+        tables[group] = {
+            name: _unknown(shape, dtype)
+            if is_truth and not shard.has_truth
+            else shard.column(f"{group}/{name}")
+            for name, dtype in columns.items()
+        }
     return tables
-
-
-def _read(path: Path, file: h5py.File, name: str) -> NDArray:
-    try:
-        return file[name][:]
-    except OSError as error:
-        raise InputError(
-            path, f"damaged shard: {name} cannot be read ({error})", "delete it and run again"
-        ) from error
 
 
 def _unknown(shape: tuple[int, ...], dtype: str) -> NDArray:

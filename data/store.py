@@ -8,91 +8,50 @@ unprotected HDF5 file reads back as silently wrong numbers.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import h5py
-import hdf5plugin
 import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import InputError
 from data.batch import Hits
+from data.store_schema import (
+    CLUSTER_FIELDS,
+    EVENT_FIELDS,
+    GROUPS,
+    LABELS,
+    PAIR_GROUPS,
+    PHOTON_FIELDS,
+    SCHEMA,
+    SCHEMA_VERSION,
+    TRUTH_EVENT_FIELDS,
+    TRUTH_PHOTON_FIELDS,
+    VERTEX_FIELDS,
+    append,
+    dataset_options,
+)
 
-SCHEMA = "e2e-event-store"
-SCHEMA_VERSION = 1
-LABELS = {-1: "unknown", 0: "diphoton", 1: "higgs", 2: "gamma_jet", 3: "gun"}
-
-EVENT_FIELDS: dict[str, str] = {
-    "run": "u4",
-    "lumi": "u4",
-    "event": "u8",
-    "label": "i1",
-    "event_weight": "f4",
-    "m_gg": "f4",
-    "m0_file": "f4",
-    "n_vertices": "i4",
-    "group": "i8",
-    "source": "i4",
-    "selected": "?",
-}
-PHOTON_FIELDS: dict[str, str] = {
-    "energy": "f4",
-    "pt": "f4",
-    "eta": "f4",
-    "phi": "f4",
-    "r9": "f4",
-    "sigma_ieta_ieta": "f4",
-    "h_over_e": "f4",
-    "seed": "i4",
-}
-CLUSTER_FIELDS: dict[str, str] = PHOTON_FIELDS | {"u": "f4", "v": "f4", "e5x5": "f4"}
-VERTEX_FIELDS: dict[str, str] = {"z": "f4"}
-TRUTH_EVENT_FIELDS: dict[str, str] = {
-    "process": "i4",
-    "n_prompt": "i4",
-    "vertex_z": "f4",
-    "n_pileup": "i4",
-    "gen_mass": "f4",
-}
-TRUTH_PHOTON_FIELDS: dict[str, str] = {
-    "energy": "f4",
-    "pt": "f4",
-    "eta": "f4",
-    "phi": "f4",
-    "u": "f4",
-    "v": "f4",
-    "converted": "f4",
-}
-GROUPS: dict[str, dict[str, str]] = {
-    "event": EVENT_FIELDS,
-    "photons": PHOTON_FIELDS,
-    "clusters": CLUSTER_FIELDS,
-    "vertex": VERTEX_FIELDS,
-    "truth": TRUTH_EVENT_FIELDS,
-    "truth/photons": TRUTH_PHOTON_FIELDS,
-}
-_PAIRS = ("photons", "clusters", "truth/photons")
-
-
-def dataset_options(chunk_rows: int, row_shape: tuple[int, ...] = ()) -> dict[str, Any]:
-    """h5py keywords of every dataset the project writes: zstd, checksum, growable."""
-    return {
-        "shape": (0, *row_shape),
-        "maxshape": (None, *row_shape),
-        "chunks": (chunk_rows, *row_shape),
-        "shuffle": True,  # halves the cells, a tenth off the energies
-        "fletcher32": True,
-        **hdf5plugin.Zstd(clevel=3),
-    }
-
-
-def append(dataset: h5py.Dataset, rows: NDArray) -> None:
-    """Append rows to a growing dataset."""
-    start = dataset.shape[0]
-    dataset.resize(start + len(rows), axis=0)
-    dataset[start:] = rows
+__all__ = [
+    "CLUSTER_FIELDS",
+    "EVENT_FIELDS",
+    "GROUPS",
+    "LABELS",
+    "PHOTON_FIELDS",
+    "SCHEMA",
+    "SCHEMA_VERSION",
+    "TRUTH_EVENT_FIELDS",
+    "TRUTH_PHOTON_FIELDS",
+    "VERTEX_FIELDS",
+    "EventStore",
+    "StoreWriter",
+    "append",
+    "dataset_options",
+]
 
 
 class StoreWriter:
@@ -109,7 +68,8 @@ class StoreWriter:
     """
 
     def __init__(self, path: str | Path, channels: dict[str, list[str]], with_truth: bool) -> None:
-        self._file = h5py.File(path, "w")
+        # This version of the format protects its own structures by checksums, older ones do not.
+        self._file = h5py.File(path, "w", libver=("v110", "v110"))
         self._file.attrs["schema"] = SCHEMA
         self._file.attrs["schema_version"] = SCHEMA_VERSION
         self.with_truth = with_truth
@@ -117,7 +77,7 @@ class StoreWriter:
         for group, columns in GROUPS.items():
             if group.startswith("truth") and not with_truth:
                 continue
-            row_shape = (2,) if group in _PAIRS else ()
+            row_shape = (2,) if group in PAIR_GROUPS else ()
             for name, dtype in columns.items():
                 self._file.create_dataset(
                     f"{group}/{name}", dtype=dtype, **dataset_options(4096, row_shape)
@@ -183,59 +143,72 @@ class EventStore:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._file = _open(self.path)
-        if self._file.attrs.get("schema") != SCHEMA:
+        try:
+            self._check_schema()
+        except InputError:
             self._file.close()
-            raise InputError(path, "HDF5, but not an event store", "make one with `preprocess`")
-        version = int(self._file.attrs["schema_version"])
-        if version != SCHEMA_VERSION:
-            self._file.close()
+            raise
+
+    def _check_schema(self) -> None:
+        with self._reading("the attributes"):
+            schema = self._file.attrs.get("schema")
+            version = self._file.attrs.get("schema_version")
+        if schema != SCHEMA:
             raise InputError(
-                path,
+                self.path, "HDF5, but not an event store", "make one with `preprocess`"
+            )
+        if version != SCHEMA_VERSION:
+            raise InputError(
+                self.path,
                 f"event store of schema version {version}, this program reads {SCHEMA_VERSION}",
                 "run `preprocess` again",
             )
 
     def __len__(self) -> int:
-        return int(self._file["event/run"].shape[0])
+        with self._reading("event/run"):
+            return int(self._file["event/run"].shape[0])
 
     def event(self, name: str) -> NDArray:
         """(N,) column of `event/`."""
-        return self._read(f"event/{name}")
+        return self.column(f"event/{name}")
 
     def photons(self, name: str) -> NDArray:
         """(N, 2) column of `photons/`: the source's photons, leading first."""
-        return self._read(f"photons/{name}")
+        return self.column(f"photons/{name}")
 
     def clusters(self, name: str) -> NDArray:
         """(N, 2) column of `clusters/`: the standard 5x5 reconstruction."""
-        return self._read(f"clusters/{name}")
+        return self.column(f"clusters/{name}")
 
     def vertex_z(self) -> NDArray:
         """(N,) z of the vertex in cm; 0 where the source has none."""
-        return self._read("vertex/z")
+        return self.column("vertex/z")
 
     def truth(self, name: str) -> NDArray:
         """(N, 2) column of the true photons; for labels, rewards and metrics only."""
-        return self._read(f"truth/photons/{name}")
+        return self.column(f"truth/photons/{name}")
 
     def truth_event(self, name: str) -> NDArray:
         """(N,) column of the event's truth; for labels, rewards and metrics only."""
-        return self._read(f"truth/{name}")
+        return self.column(f"truth/{name}")
 
     @property
     def has_truth(self) -> bool:
         """Whether the store holds simulated events with their truth."""
-        return "truth" in self._file
+        with self._reading("truth"):
+            return "truth" in self._file
 
     @property
     def channels(self) -> tuple[str, ...]:
         """Hit channels of the store."""
-        return tuple(self._file["hits"])
+        with self._reading("hits"):
+            return tuple(self._file["hits"])
 
     @property
     def attrs(self) -> dict[str, Any]:
         """Attributes, JSON texts decoded."""
-        return {name: _decode(value) for name, value in self._file.attrs.items()}
+        with self._reading("the attributes"):
+            return {name: _decode(value) for name, value in self._file.attrs.items()}
 
     @property
     def simulation(self) -> bool:
@@ -250,17 +223,19 @@ class EventStore:
         InputError
             If the store lacks the channel.
         """
-        if channel not in self._file["hits"]:
+        if channel not in self.channels:
             raise InputError(
                 self.path,
                 f"no {channel} hits: the source did not provide them",
                 f"channels here: {', '.join(self.channels)}",
             )
-        group = self._file[f"hits/{channel}"]
         stop = len(self) if stop is None else min(stop, len(self))
-        offsets = self._slice(group["offsets"], start, stop + 1)
-        first, last = int(offsets[0]), int(offsets[-1])
-        columns = {n: self._slice(group[n], first, last) for n in group if n != "offsets"}
+        start = min(start, stop)
+        with self._reading(f"hits/{channel}"):
+            group = self._file[f"hits/{channel}"]
+            offsets = group["offsets"][start : stop + 1]
+            first, last = int(offsets[0]), int(offsets[-1])
+            columns = {name: group[name][first:last] for name in group if name != "offsets"}
         return Hits(offsets - first, **columns)
 
     def close(self) -> None:
@@ -278,19 +253,23 @@ class EventStore:
     ) -> None:
         self.close()
 
-    def _read(self, name: str) -> NDArray:
-        if name not in self._file:
+    def column(self, name: str) -> NDArray:
+        """Any dataset by its name in the file; truth is for labels, rewards and metrics only."""
+        with self._reading(name):
+            if name in self._file:
+                return self._file[name][:]
             group = name.rsplit("/", 1)[0]
             known = ", ".join(self._file[group]) if group in self._file else "none"
-            raise InputError(self.path, f"no dataset {name}", f"in {group}/: {known}")
-        return self._slice(self._file[name], None, None)
+        raise InputError(self.path, f"no dataset {name}", f"in {group}/: {known}")
 
-    def _slice(self, dataset: h5py.Dataset, start: int | None, stop: int | None) -> NDArray:
+    @contextmanager
+    def _reading(self, what: str) -> Iterator[None]:
+        """Turn what h5py raises on damaged files into an InputError."""
         try:
-            return dataset[start:stop]
-        except OSError as error:
+            yield
+        except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise InputError(
-                self.path, f"damaged: {dataset.name} cannot be read ({error})", "make it again"
+                self.path, f"damaged: {what} cannot be read ({error})", "make it again"
             ) from error
 
 
