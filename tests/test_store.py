@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import h5py
@@ -12,7 +14,9 @@ from hypothesis import strategies as st
 
 from common.errors import InputError
 from data.batch import Hits
+from data.detector.images import IMAGES
 from data.store import GROUPS, EventStore, StoreWriter
+from tests.conftest import ROOT
 from tests.synthetic import write_store
 
 COLUMNS = {"EB": ["cell", "energy", "time"], "TRK": ["cell", "energy"]}
@@ -180,6 +184,27 @@ def test_another_schema_version_is_refused(store: Path, tmp_path: Path) -> None:
         file.attrs["schema_version"] = 0
     with pytest.raises(InputError, match="schema version 0"):
         EventStore(path)
+
+
+def test_the_documented_examples_run(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "docs" / "event_store.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    assert len(blocks) == 2
+    shutil.copy(store, tmp_path / "events.h5")
+    monkeypatch.chdir(tmp_path)
+    for block in blocks:
+        exec(compile(block, "docs/event_store.md", "exec"), {})
+
+
+def test_every_dataset_is_documented(store: Path) -> None:
+    text = (ROOT / "docs" / "event_store.md").read_text(encoding="utf-8")
+    for columns in GROUPS.values():
+        for name in columns:
+            assert f"`{name}`" in text or f"/{name}`" in text, name
+    for name in IMAGES:
+        assert f"`{name}`" in text, name
 
 
 def test_missing_datasets_are_named(store: Path) -> None:
