@@ -24,7 +24,8 @@ def open_root(path: Path) -> Any:
         If it cannot be opened as a ROOT file.
     """
     try:
-        return uproot.open(path, array_cache=None, object_cache=None)
+        # Small reads of local files are many: the default source passes each through a thread.
+        return uproot.open(path, handler=uproot.MemmapSource, array_cache=None, object_cache=None)
     except Exception as error:  # uproot lets errors of many libraries through
         raise InputError(path, f"not a readable ROOT file: {reason(error)}", DAMAGED) from error
 
