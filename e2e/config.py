@@ -1,0 +1,135 @@
+"""Configuration of the classifier: inputs, network, training, split and evaluation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from common.config import StageConfig
+
+
+class InputConfig(StageConfig):
+    """How hits become mass-blind images; part of every checkpoint."""
+
+    scale: Literal["photon", "mass"] = Field(
+        "photon",
+        description="photon: hits relative to their own photon's pt, so that embeddings hold no "
+        "absolute energy and nothing of the other photon; mass: relative to the pair's mass",
+    )
+    reference_mass: float = Field(
+        125.0, gt=0, description="GeV; hits are scaled by half of it over pt, or by it over m"
+    )
+    track_cut: float = Field(1.5, ge=0, description="scaled track pt (GeV) below this is zeroed")
+    ecal_cut: float = Field(1.0, ge=0, description="scaled ECAL hits (GeV) below this are zeroed")
+    hcal_cut: float = Field(2.0, ge=0, description="scaled HCAL towers (GeV) below are zeroed")
+    crop_size: int = Field(16, gt=0, multiple_of=2, description="crystals per side of a crop, even")
+    context_bins: int = Field(17, gt=0, description="bins per side of the context image, odd")
+    context_bin: int = Field(3, gt=0, description="crystals per side of a context bin, odd")
+
+    @property
+    def cuts(self) -> dict[str, float]:
+        """Cut on the scaled energy by channel."""
+        return {"TRK": self.track_cut, "EB": self.ecal_cut, "HBHE": self.hcal_cut}
+
+
+class NetworkConfig(StageConfig):
+    """Which network, and its size."""
+
+    kind: Literal["diphoton", "kinematics"] = Field(
+        "diphoton",
+        description="diphoton: crops, context and kinematics; kinematics: the five inputs alone",
+    )
+    widths: list[int] = Field(
+        [32, 48],
+        min_length=1,
+        description="channels of the crop encoder's stages; each stage "
+        "after the first halves the image",
+    )
+    blocks: int = Field(1, ge=1, description="residual blocks per stage of the crop encoder")
+    context_widths: list[int] = Field(
+        [16, 32], description="channels of the context branch's convolutions; empty for no context"
+    )
+    rings: int = Field(32, gt=0, description="features made of the context's sums over rings")
+    photon: int = Field(32, gt=0, description="features per photon that reach the head")
+    hidden: int = Field(64, gt=0, description="units of the hidden layers")
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout in the head")
+
+
+class TrainingConfig(StageConfig):
+    """Optimisation of a network."""
+
+    epochs: int = Field(12, gt=0, description="passes over the training events")
+    batch_size: int = Field(128, gt=1, description="events per step")
+    learning_rate: float = Field(4e-3, gt=0, description="peak of the one-cycle schedule")
+    weight_decay: float = Field(1e-4, ge=0, description="decoupled weight decay (AdamW)")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing of the loss")
+    prompt_loss: float = Field(
+        1.0, ge=0, description="weight of the auxiliary loss: is each photon prompt? needs truth"
+    )
+    augment: bool = Field(True, description="random phi flips and z mirrors of whole events")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="auto: bfloat16 autocast where the processor multiplies it in hardware, "
+        "float32 elsewhere",
+    )
+    device: str = Field("auto", description="auto (a GPU where there is one), cpu, cuda, cuda:1, …")
+    checkpoint_seconds: float = Field(
+        30.0, ge=0, description="least time between two checkpoints; one is kept per model"
+    )
+    tensorboard: bool = Field(True, description="write TensorBoard logs beside the JSON ones")
+
+
+class SplitConfig(StageConfig):
+    """Which events train and which are held out; siblings of a parton event stay together."""
+
+    folds: int = Field(4, ge=2, description="parts; each model is tested on one, trained on others")
+    models: int = Field(
+        1, ge=1, description="folds to train and test: as many models, up to `folds`"
+    )
+    validation: float = Field(
+        0.08, ge=0, lt=0.5, description="share of the training groups kept for validation"
+    )
+    seed: int = Field(0, ge=0, description="seed of the groups' hash")
+
+
+class TreeConfig(StageConfig):
+    """The boosted tree on kinematics, shower shapes and isolation."""
+
+    iterations: int = Field(150, gt=0, description="boosting rounds")
+    learning_rate: float = Field(0.08, gt=0, description="shrinkage")
+    max_leaf_nodes: int = Field(15, gt=1, description="leaves per tree")
+    min_samples_leaf: int = Field(20, gt=0, description="events per leaf")
+    l2: float = Field(1.0, ge=0, description="L2 regularisation")
+
+
+class EvaluationConfig(StageConfig):
+    """Metrics, controls and plots."""
+
+    bootstrap: int = Field(200, ge=2, description="replicas for errors")
+    background_efficiencies: list[float] = Field(
+        [0.5, 0.2, 0.1], description="background efficiencies at which cuts are studied"
+    )
+    control_epochs: int = Field(
+        3, ge=1, description="epochs of the network trained on shuffled labels"
+    )
+    low_energy_limit: float = Field(
+        4.0, gt=0, description="hits below this (GeV) make the inputs of the mass-blindness test"
+    )
+
+
+class ClassifyConfig(StageConfig):
+    """Train the diphoton classifier and its baselines on an event store."""
+
+    store: Path = Field(description="event store with labels 0 γγ, 1 H→γγ, 2 γ+jet")
+    output: Path = Field(Path("runs/classify"), description="run folder")
+    inputs: InputConfig = Field(InputConfig(), description="images")
+    network: NetworkConfig = Field(NetworkConfig(), description="network")
+    training: TrainingConfig = Field(TrainingConfig(), description="training")
+    split: SplitConfig = Field(SplitConfig(), description="split")
+    tree: TreeConfig = Field(TreeConfig(), description="boosted tree")
+    evaluation: EvaluationConfig = Field(EvaluationConfig(), description="evaluation")
+    workers: int = Field(1, ge=1, description="models trained side by side in processes")
+    threads: int = Field(0, ge=0, description="CPU threads per process; 0: share all cores")
+    seed: int = Field(0, ge=0, description="seed of weights, batches and augmentation")

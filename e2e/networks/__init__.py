@@ -1,0 +1,17 @@
+"""Networks behind one interface: `forward_features`, `forward_head`; built by `build_network`."""
+
+from __future__ import annotations
+
+from e2e.config import InputConfig, NetworkConfig
+from e2e.networks.base import EventNetwork, Features
+from e2e.networks.diphoton import DiphotonNetwork
+from e2e.networks.kinematic import KinematicNetwork
+
+__all__ = ["DiphotonNetwork", "EventNetwork", "Features", "KinematicNetwork", "build_network"]
+
+
+def build_network(config: NetworkConfig, inputs: InputConfig) -> EventNetwork:
+    """The network that `config.kind` names, with fresh weights from torch's global generator."""
+    if config.kind == "kinematics":
+        return KinematicNetwork(config)
+    return DiphotonNetwork(config, inputs)
