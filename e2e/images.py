@@ -20,7 +20,6 @@ from e2e.kinematics import Pairs
 from e2e.sparse import SparseImages
 from e2e.windows import COLUMNS, IMAGE_CHANNELS, WindowHits, window_hits
 
-
 # Row, column and "inside" of each hit in an image.
 Place = Callable[[WindowHits], tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]]
 

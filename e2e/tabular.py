@@ -143,7 +143,8 @@ def _tower_behind(blind: dict[str, WindowHits], n_photons: int) -> FloatArray:
         return np.full(n_photons, np.nan)
     shares = blind["HBHE"]
     behind = (shares.du == 0) & (shares.dv == 0)
-    return np.bincount(shares.photon[behind], shares.energy[behind], n_photons) * TOWER**2
+    tower = np.bincount(shares.photon[behind], shares.energy[behind], n_photons) * TOWER**2
+    return tower.astype(np.float64)
 
 
 def _distance(hits: WindowHits) -> FloatArray:
@@ -154,4 +155,5 @@ def _cone_sum(
     hits: WindowHits, radius: float, keep: NDArray[np.bool_], n_photons: int
 ) -> FloatArray:
     inside = keep & (_distance(hits) < radius)
-    return np.bincount(hits.photon[inside], hits.energy[inside], minlength=n_photons)
+    total = np.bincount(hits.photon[inside], hits.energy[inside], minlength=n_photons)
+    return total.astype(np.float64)

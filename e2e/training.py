@@ -108,6 +108,7 @@ class Trainer:
         self.weight = torch.from_numpy(task.weight)
         self.prompt = torch.from_numpy(task.prompt)
         self.epoch, self.step = 0, 0  # the sampler's position: the next batch to train on
+        self._order, self._shuffled_epoch = task.train, -1
         self.loss_sum = 0.0
         self.history: list[dict[str, Any]] = []
 
@@ -138,11 +139,11 @@ class Trainer:
 
     def _rows(self, epoch: int, step: int) -> NDArray[np.int64]:
         """Rows of one batch: a function of seed, epoch and step alone."""
-        if step == 0 or not hasattr(self, "_order") or self._order[0] != epoch:
+        if self._shuffled_epoch != epoch:
             shuffle = np.random.default_rng([self.task.seed, epoch])
-            self._order = (epoch, shuffle.permutation(self.task.train))
+            self._order, self._shuffled_epoch = shuffle.permutation(self.task.train), epoch
         size = self.task.training.batch_size
-        return self._order[1][step * size : (step + 1) * size]
+        return self._order[step * size : (step + 1) * size]
 
     def _train_batch(self, rows: NDArray[np.int64]) -> None:
         config = self.task.training

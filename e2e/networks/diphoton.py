@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 import numpy as np
@@ -51,7 +52,7 @@ class ContextBranch(nn.Module):
         super().__init__()
         widths = [IMAGE_CHANNELS, *config.context_widths]
         self.body = nn.Sequential(
-            *(convolution(a, b, stride=2) for a, b in zip(widths, widths[1:], strict=False))
+            *(convolution(a, b, stride=2) for a, b in itertools.pairwise(widths))
         )
         self.register_buffer("rings", ring_masks(inputs))
         sums = IMAGE_CHANNELS * len(self.rings)
@@ -134,10 +135,7 @@ def ring_masks(inputs: InputConfig) -> Tensor:
     steps = np.arange(bins) - bins // 2
     along = steps * inputs.context_bin * CRYSTAL
     distance = np.hypot(along[:, None], along[None, :])
-    rings = [
-        (distance >= low) & (distance < high)
-        for low, high in zip(RING_EDGES, RING_EDGES[1:], strict=False)
-    ]
+    rings = [(distance >= low) & (distance < high) for low, high in itertools.pairwise(RING_EDGES)]
     masks = np.stack(rings)
     outside_strip = (steps != 0)[:, None]
     both = np.concatenate([masks, masks & outside_strip]).astype(np.float32)
