@@ -30,24 +30,30 @@ def peak_shift(mass: Floats) -> float:
 def bump(mass: Floats) -> float:
     """Excess of a smooth background at 120-130 GeV over its sidebands, per cent.
 
-    The sidebands, 104-120 and 130-156 GeV, are described by a parabola.
+    The sidebands, 104-120 and 130-156 GeV, are described by a parabola; NaN where it is not
+    positive (too few events).
     """
     edges = np.arange(_FIT_RANGE[0], _FIT_RANGE[1] + _BIN / 2, _BIN)
     counts, _ = np.histogram(mass, edges)
     x = (edges[:-1] + edges[1:]) / 2 - HIGGS_MASS
     blind = (edges[:-1] >= _BLIND[0]) & (edges[1:] <= _BLIND[1])
     expected = np.polyval(np.polyfit(x[~blind], counts[~blind], 2), x[blind]).sum()
+    if expected <= 0:
+        return float("nan")
     return 100 * (float(counts[blind].sum()) / float(expected) - 1)
 
 
 def slope(mass: Floats, true_mass: Floats) -> float:
     """Change of m / m_true over 10 GeV of m_true on a smooth background, per cent.
 
-    A method that pulls masses towards one value has a negative slope.
+    A method that pulls masses towards one value has a negative slope. NaN for fewer than three
+    events.
     """
     ratio = mass / true_mass
     used = (true_mass > _FIT_RANGE[0]) & (true_mass < _FIT_RANGE[1])
     used &= np.abs(ratio - 1) < _MATCHED
+    if np.count_nonzero(used) < 3:
+        return float("nan")
     return 1000 * float(np.polyfit(true_mass[used], ratio[used], 1)[0])
 
 
