@@ -20,7 +20,7 @@ class EnvironmentConfig(StageConfig):
     Triples are (log energy, u, v): the logarithm of the energy, and the impact point in crystals.
     """
 
-    steps: int = Field(4, gt=0, description="steps of an episode (K)")
+    steps: int = Field(3, gt=0, description="steps of an episode (K)")
     start: Start = Field(
         "standard", description="first hypothesis: the standard reconstruction or the regression"
     )
@@ -32,7 +32,7 @@ class EnvironmentConfig(StageConfig):
         24, gt=0, description="principal components kept of the classifier's feature map"
     )
     ranges: Triple = Field(
-        (0.2, 0.3, 0.3), description="correction within reach in an episode, log energy, u, v"
+        (0.2, 0.15, 0.3), description="correction within reach in an episode, log energy, u, v"
     )
     margin: float = Field(
         1.5, ge=1, description="steps x largest step / ranges: room to correct a correction"
@@ -43,7 +43,7 @@ class EnvironmentConfig(StageConfig):
         "the distance after it, so that the critic predicts what error is left",
     )
     scales: Triple = Field(
-        (0.02, 0.08, 0.08), description="errors that count as a distance of one, log energy, u, v"
+        (0.02, 0.03, 0.08), description="errors that count as a distance of one, log energy, u, v"
     )
     weights: Triple = Field((1.0, 0.25, 0.25), description="weights in the distance")
     cap: float = Field(6.0, gt=0, description="largest distance of one coordinate, in scales")

@@ -32,12 +32,12 @@ class PhotonRefinementEnv(gym.Env[Observation, NDArray[np.float32]]):
     ## Action Space
 
     A `ndarray` of shape `(3,)`, type `float32`: changes of the hypothesis in this step. With K
-    steps (default 4), an action of 1 means 1.5 / K of the range (K = 1: the whole range).
+    steps (default 3), an action of 1 means 1.5 / K of the range (K = 1: the whole range).
 
     | Num | Action                            | Min | Max | Range over an episode |
     |-----|-----------------------------------|-----|-----|-----------------------|
     | 0   | change of log(E / GeV)            | -1  | 1   | 0.2                   |
-    | 1   | change of u (eta), crystals       | -1  | 1   | 0.3                   |
+    | 1   | change of u (eta), crystals       | -1  | 1   | 0.15                  |
     | 2   | change of v (phi), crystals       | -1  | 1   | 0.3                   |
 
     ## Observation Space
@@ -66,7 +66,7 @@ class PhotonRefinementEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     The distance to the truth, in units of typical errors, is
 
-    *d = min(|Δlog E| / 0.02, 6) + 0.25 min(|Δu| / 0.08, 6) + 0.25 min(|Δv| / 0.08, 6)*
+    *d = min(|Δlog E| / 0.02, 6) + 0.25 min(|Δu| / 0.03, 6) + 0.25 min(|Δv| / 0.08, 6)*
 
     and a step earns what it takes off that distance, *d(before) - d(after)* (with
     `reward="negative_distance"`: *-d(after)*). Each step earns its whole benefit at once, so a

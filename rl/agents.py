@@ -19,7 +19,7 @@ FloatArray = NDArray[np.float32]
 Policy = Callable[[FloatArray], FloatArray]
 
 ALGORITHMS: dict[Algorithm, type[OffPolicyAlgorithm]] = {"DDPG": DDPG, "TD3": TD3, "SAC": SAC}
-_WARM_UP_EPISODES = 4
+_WARM_UP_EPISODES = 1
 
 
 class BatchNoise(VectorizedActionNoise):

@@ -17,12 +17,12 @@ class AgentConfig(StageConfig):
     """The reinforcement-learning agent."""
 
     algorithm: Algorithm = Field("DDPG", description="agent of stable-baselines3")
-    updates: int = Field(8000, gt=0, description="gradient steps in all")
+    updates: int = Field(5000, gt=0, description="gradient steps in all")
     updates_per_step: int = Field(16, gt=0, description="gradient steps per step of the vector")
     environments: int = Field(4096, gt=0, description="photons refined at once")
     batch_size: int = Field(256, gt=0, description="transitions per gradient step")
     buffer_size: int = Field(200_000, gt=0, description="transitions in the replay buffer")
-    learning_rate: float = Field(1e-3, gt=0, description="at the start")
+    learning_rate: float = Field(2e-3, gt=0, description="at the start")
     final_learning_rate: float = Field(3e-5, gt=0, description="at the end, reached linearly")
     hidden: list[int] = Field([128, 128], description="units of actor's and critic's layers")
     noise: float = Field(
@@ -38,7 +38,7 @@ class RegressionConfig(StageConfig):
     """The supervised networks: baseline, peer, and the prediction the agent is shown."""
 
     hidden: list[int] = Field([128, 128], description="units of the layers")
-    epochs: int = Field(16, gt=0, description="passes over the training photons")
+    epochs: int = Field(24, gt=0, description="passes over the training photons")
     batch_size: int = Field(512, gt=0, description="photons per step")
     learning_rate: float = Field(3e-3, gt=0, description="peak of the one-cycle schedule")
     weight_decay: float = Field(1e-4, ge=0, description="decoupled weight decay (AdamW)")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,17 @@ class Training:
     held_out: RefinementDynamics
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread in torch: these networks are small, and sums then do not depend on the cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def prepare(
     train: PhotonTable, held_out: PhotonTable, config: RefineConfig, folder: Path
 ) -> Training:
@@ -91,10 +103,13 @@ def train_networks(training: Training, config: RefineConfig, folder: Path, log: 
         "control": _train_control,
     }
     missing = {name: task for name, task in tasks.items() if not _file(folder, name).is_file()}
-    if not missing:
+    workers = min(config.workers, len(missing))
+    if workers <= 1:
+        for name, task in missing.items():
+            task(sent, config, folder)
+            log.info("rl: trained %s", name)
         return
     context = multiprocessing.get_context("spawn")
-    workers = min(config.workers, len(missing))
     with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
         running: dict[str, Future[None]] = {
             name: pool.submit(task, sent, config, folder) for name, task in missing.items()

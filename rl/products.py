@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.files import atomic_path
-from data.store import EventStore, append, dataset_options
+from data.store import EventStore
+from data.store_schema import append, dataset_options
 from envs.photons import FloatArray
 from rl.evaluation import Sample
 from rl.pairs import corrected

@@ -54,6 +54,11 @@ class Refiner:
     algorithm: str
     classifier_sha256: str = ""
 
+    @property
+    def needs_classifier(self) -> bool:
+        """Whether the agent observes a classifier's low-level outputs."""
+        return bool({"embedding", "feature_map"} & set(self.environment.blocks))
+
     def dynamics(self, table: PhotonTable) -> RefinementDynamics:
         """Dynamics on photons whose truth is not known, or not to be looked at."""
         seen = table.with_regression(self.regression.predict(self.inputs.constant(table)))

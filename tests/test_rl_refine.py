@@ -1,0 +1,157 @@
+"""The stage from stores to products, its resume, and the refiner it leaves behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+import rl.networks
+from common.config import build
+from common.errors import InputError
+from data.store import EventStore, StoreWriter
+from rl.config import RefineConfig
+from rl.refine import METHODS, run
+from rl.refiner import Refiner
+from rl.samples import read_photons, split_by_group
+from tests.synthetic_photons import write_pairs
+
+SMALL: dict[str, Any] = {
+    "agent": {
+        "updates": 64, "environments": 128, "buffer_size": 4000, "batch_size": 128,
+        "hidden": [32],
+    },
+    "regression": {"epochs": 4, "hidden": [32], "batch_size": 128},
+    "evaluation": {
+        "bootstrap": 5, "curve_points": 2, "rollout_events": 6, "rollout_copies": 2,
+        "test_fraction": 0.25,
+    },
+    "environment": {"steps": 3},
+    "workers": 1,
+}  # fmt: skip
+
+
+def _join(paths: list[Path], output: Path) -> Path:
+    """Two stores, one after the other."""
+    with StoreWriter(output, {"EB": ["cell", "energy"]}, with_truth=True) as writer:
+        for path in paths:
+            with h5py.File(path) as file, EventStore(path) as store:
+                groups = ("event", "photons", "clusters", "vertex", "truth", "truth/photons")
+                tables = {
+                    g: {n: d[()] for n, d in file[g].items() if isinstance(d, h5py.Dataset)}
+                    for g in groups
+                }
+                writer.append(tables, {"EB": store.hits("EB")})
+        writer.set_attributes({"origin": "simulation"})
+    return output
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> RefineConfig:
+    folder = tmp_path_factory.mktemp("refine")
+    stores = [write_pairs(folder / f"{kind}.h5", kind, 150) for kind in ("higgs", "diphoton")]
+    inputs = {
+        "train_store": write_pairs(folder / "gun.h5", "gun", 400),
+        "store": _join(stores, folder / "events.h5"),
+        "output": folder / "rl",
+    }
+    return build(RefineConfig, SMALL, inputs)
+
+
+@pytest.fixture(scope="module")
+def metrics(config: RefineConfig) -> dict[str, Any]:
+    return run(config)
+
+
+def test_metrics_judge_every_method(metrics: dict[str, Any]) -> None:
+    assert tuple(metrics["photons"]) == METHODS
+    assert tuple(metrics["mass"]) == METHODS
+    for method in METHODS:
+        estimate = metrics["photons"][method]["sigma_eff_energy"]
+        assert 0 < estimate["error"] < estimate["value"]
+        assert {"bump", "slope", "peak_shift", "significance"} <= set(metrics["mass"][method])
+    assert (
+        metrics["photons"]["peer"]["sigma_eff_energy"]["value"]
+        < (metrics["photons"]["standard"]["sigma_eff_energy"]["value"])
+    )
+    assert {"kinematics", "regression", "agent", "control"} == set(
+        metrics["share_of_peer_gain"]["mass"]
+    )
+
+
+def test_products_are_as_documented(config: RefineConfig, metrics: dict[str, Any]) -> None:
+    with h5py.File(config.output / "refined_photons.h5") as file:
+        assert list(file.attrs["methods"]) == list(METHODS)
+        assert file["event/run"].shape == (300,)
+        for method in METHODS:
+            assert file[f"{method}/m_gg"].shape == (300,)
+            assert file[f"{method}/photons/correction"].shape == (300, 2, 3)
+            assert file[f"{method}/photons/energy"].fletcher32
+        with EventStore(config.store) as store:
+            found = file["standard/photons/energy"][()]
+            np.testing.assert_allclose(found, store.clusters("energy"), rtol=1e-5)
+        change = file["agent/photons/correction"][..., 0]
+        ratio = file["agent/photons/energy"][()] / file["standard/photons/energy"][()]
+        np.testing.assert_allclose(ratio, np.exp(change), rtol=1e-4)
+    with h5py.File(config.output / "rollouts.h5") as file:
+        names = list(file.attrs["rollouts"])
+        assert names == ["agent", "control", "agent with noise 1", "agent with noise 2"]
+        assert file["correction"].shape == (6, 4, 2, 4, 3)
+        assert file["action"].shape == (6, 4, 2, 3, 3)
+        assert file["reward"].shape == (6, 4, 2, 3)
+        assert file["m_gg"].shape == (6, 4, 4)
+        assert np.all(file["m_gg"][:, :, 0] == file["m_gg"][:, :1, 0])
+    for name in ("resolutions", "energy", "masses", "learning_curve", "rollout"):
+        assert (config.output / "figures" / f"{name}.png").stat().st_size > 5000
+
+
+def test_the_refiner_repeats_the_runs_result(
+    config: RefineConfig, metrics: dict[str, Any], tmp_path: Path
+) -> None:
+    refiner = Refiner.load(config.output)
+    photons = read_photons(config.store, None)
+    final = refiner.refine(photons.table).final
+    with h5py.File(config.output / "refined_photons.h5") as file:
+        stored = file["agent/photons/correction"][()]
+    np.testing.assert_allclose(
+        final, stored[photons.table.row, photons.table.slot], rtol=1e-4, atol=1e-6
+    )
+    refiner.check_classifier("", "none")
+    with pytest.raises(InputError, match="trained on the outputs of none"):
+        refiner.check_classifier("abc", "classifier.pt")
+    with pytest.raises(InputError, match="no trained agent"):
+        Refiner.load(tmp_path)
+
+
+def test_an_interrupted_run_goes_on_to_the_same_result(
+    config: RefineConfig, metrics: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (config.output / "run.json").unlink()
+    (config.output / "parts" / "peer.pt").unlink()
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("what is there must not be made again")
+
+    monkeypatch.setattr(rl.networks.regression, "train_out_of_fold", refuse)
+    before = (config.output / "parts" / "agent.zip").stat().st_mtime_ns
+    again = run(config)
+    assert (config.output / "parts" / "agent.zip").stat().st_mtime_ns == before
+    assert again["photons"] == metrics["photons"]
+    assert again["mass"] == metrics["mass"]
+
+
+def test_a_complete_run_is_not_repeated(
+    config: RefineConfig, metrics: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rl.networks, "prepare", None)
+    assert run(config)["photons"]["agent"] == metrics["photons"]["agent"]
+
+
+def test_events_are_held_out_whole(config: RefineConfig) -> None:
+    table = read_photons(config.train_store, None).table
+    train, held_out = split_by_group(table, 0.25, seed=0)
+    assert not set(train.group) & set(held_out.group)
+    assert len(held_out) == pytest.approx(0.25 * len(table), rel=0.05)
