@@ -135,3 +135,16 @@ def test_real_collisions_give_the_three_selected_events(
     np.testing.assert_allclose(masses, [95.93, 103.09, 118.86], atol=0.01)
     assert {row["run"] for row in rows} == {"194115"}
     assert all(float(row["m_gg_refined"]) > 0 for row in rows)
+
+
+def test_low_level_outputs_are_made_once_and_only_for_their_own_store(
+    chain: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "low_level.h5"
+    first = low_level_outputs(chain["store"], chain["classifier"], path)
+    made = path.stat().st_mtime_ns
+    again = low_level_outputs(chain["store"], chain["classifier"], path)
+    assert path.stat().st_mtime_ns == made
+    np.testing.assert_array_equal(again.embedding, first.embedding)
+    other = write_pairs(tmp_path / "other.h5", "gun", 20)
+    assert len(low_level_outputs(other, chain["classifier"], path).scores) == 20
