@@ -17,6 +17,7 @@ from e2e import tables
 from e2e.blindness import blindness_test
 from e2e.config import ClassifyConfig
 from e2e.datasets import read_inputs
+from e2e.devices import set_threads
 from e2e.evaluation import HeldOut, auc_table, mass_sculpting, signal_efficiencies
 from e2e.jobs import Job, Workbench, plan, run_jobs, split_of
 from e2e.kinematics import Pairs
@@ -52,6 +53,7 @@ def run(config: ClassifyConfig) -> Path:
         bench = Workbench(config, inputs, labels, models, provenance)
         folder.log.info("classify: %d events with a pair", int(inputs.usable.sum()))
         results = run_jobs(plan(config), bench)
+        set_threads(config.threads * config.workers)  # what follows has the machine to itself
         logits = _gathered(results, bench)
         _write_products(folder, store, config, logits, provenance)
         held_out = _held_out(logits, labels, mass)
@@ -81,7 +83,7 @@ def _gathered(results: dict[Job, NDArray[np.float32]], bench: Workbench) -> Logi
     """(N, 3) logits per model, NaN for events that no model held out."""
     logits = {m: np.full((len(bench.inputs), 3), np.nan, dtype=np.float32) for m in MODELS}
     for job, values in results.items():
-        if not job.shuffled:
+        if not job.is_control:
             logits[job.model][split_of(bench, job.fold).test] = values
     return logits
 
@@ -136,15 +138,20 @@ def _metrics(held_out: HeldOut, config: ClassifyConfig) -> dict[str, Any]:
 
 
 def _controls(results: dict[Job, NDArray[np.float32]], bench: Workbench) -> dict[str, Any]:
-    """AUCs, on true labels, of models that were taught permuted ones."""
+    """AUCs, on true labels, of models taught permuted ones: mean and error over permutations."""
+    label = bench.labels.label[split_of(bench, 0).test]
     found = {}
-    for job, logits in results.items():
-        if job.shuffled:
-            label = bench.labels.label[split_of(bench, job.fold).test]
-            found[job.model] = {
-                "events": len(label),
-                **{pair: pair_auc(logits, label, pair) for pair in PAIRS},
+    for model in ("network", "tree"):
+        logits = [x for job, x in results.items() if job.is_control and job.model == model]
+        aucs = {pair: np.array([pair_auc(x, label, pair) for x in logits]) for pair in PAIRS}
+        found[model] = {
+            pair: {
+                "value": float(values.mean()),
+                "error": float(values.std(ddof=1) / np.sqrt(len(values))),
+                "single": values.tolist(),
             }
+            for pair, values in aucs.items()
+        }
     return found
 
 

@@ -60,7 +60,7 @@ class NetworkConfig(StageConfig):
 class TrainingConfig(StageConfig):
     """Optimisation of a network."""
 
-    epochs: int = Field(12, gt=0, description="passes over the training events")
+    epochs: int = Field(10, gt=0, description="passes over the training events")
     batch_size: int = Field(128, gt=1, description="events per step")
     learning_rate: float = Field(4e-3, gt=0, description="peak of the one-cycle schedule")
     weight_decay: float = Field(1e-4, ge=0, description="decoupled weight decay (AdamW)")
@@ -111,8 +111,14 @@ class EvaluationConfig(StageConfig):
     background_efficiencies: list[float] = Field(
         [0.5, 0.2, 0.1], description="background efficiencies at which cuts are studied"
     )
+    control_permutations: int = Field(
+        10, ge=2, description="trainings of network and tree on shuffled labels"
+    )
+    control_events: int = Field(
+        300, ge=30, description="training events of each model on shuffled labels"
+    )
     control_epochs: int = Field(
-        3, ge=1, description="epochs of the network trained on shuffled labels"
+        15, ge=1, description="epochs of the networks trained on shuffled labels"
     )
     low_energy_limit: float = Field(
         4.0, gt=0, description="hits below this (GeV) make the inputs of the mass-blindness test"

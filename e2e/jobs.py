@@ -35,18 +35,25 @@ class Job:
         network, kinematics or tree.
     fold
         The fold it is tested on.
-    shuffled
-        Whether it is the control that learns permuted labels.
+    permutation
+        Of a control that learns permuted labels, which permutation; else None.
     """
 
     model: str
     fold: int
-    shuffled: bool = False
+    permutation: int | None = None
 
     @property
     def name(self) -> str:
         """Of its files."""
-        return f"{self.model}_shuffled" if self.shuffled else f"{self.model}_{self.fold}"
+        if self.is_control:
+            return f"{self.model}_shuffled_{self.permutation}"
+        return f"{self.model}_{self.fold}"
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it learns permuted labels."""
+        return self.permutation is not None
 
 
 @dataclass
@@ -61,11 +68,12 @@ class Workbench:
 
 
 def plan(config: ClassifyConfig) -> list[Job]:
-    """All models of a run, the longest first; one control of each kind."""
+    """All models of a run, the longest first."""
     folds = range(min(config.split.models, config.split.folds))
     jobs = [Job("network", fold) for fold in folds]
-    jobs += [Job("network", 0, shuffled=True), Job("tree", 0, shuffled=True)]
     jobs += [Job("tree", fold) for fold in folds]
+    permutations = range(config.evaluation.control_permutations)
+    jobs += [Job(model, 0, k) for model in ("network", "tree") for k in permutations]
     return jobs + [Job("kinematics", fold) for fold in folds]
 
 
@@ -113,7 +121,12 @@ def _run_in_worker(job: Job) -> NDArray[np.float32]:
 
 def _run(job: Job, bench: Workbench, show_progress: bool) -> NDArray[np.float32]:
     split = split_of(bench, job.fold)
-    labels = _shuffled(bench.labels, split, bench.config.seed) if job.shuffled else bench.labels
+    labels = bench.labels
+    if job.permutation is not None:
+        rng = np.random.default_rng([bench.config.seed, job.permutation])
+        events = bench.config.evaluation.control_events
+        split = _subset(split, labels.label, events, rng)
+        labels = shuffled(labels, split.train, rng)
     weight = balanced_weights(labels.label, split.train)
     if job.model == "tree":
         assert bench.inputs.tabular is not None
@@ -149,8 +162,9 @@ def _train_network(
     )
     trainer = Trainer(task, bench.inputs, bench.folder)
     trained = trainer.run(show_progress)
-    logits = predict_logits(trained, bench.inputs, split.test, trainer.device)
-    if job.model == "network" and not job.shuffled:
+    mirrors = not job.is_control  # a control need not be precise
+    logits = predict_logits(trained, bench.inputs, split.test, trainer.device, mirrors)
+    if job.model == "network" and not job.is_control:
         provenance = {**bench.provenance, "fold": job.fold}
         path = bench.folder / f"{job.name}.pt"
         save_classifier(path, trained.cpu(), network, bench.config.inputs, provenance)
@@ -162,9 +176,15 @@ def settings(job: Job, config: ClassifyConfig) -> tuple[NetworkConfig, TrainingC
     network, training = config.network, config.training
     if job.model == "kinematics":
         network = network.model_copy(update={"kind": "kinematics"})
-    if job.shuffled:
-        epochs = min(config.evaluation.control_epochs, training.epochs)
-        training = training.model_copy(update={"epochs": epochs})
+    if job.is_control:
+        # Without the auxiliary loss, which knows jets from photons, the classes are exchangeable.
+        update = {
+            "epochs": config.evaluation.control_epochs,
+            "batch_size": 64,
+            "prompt_loss": 0.0,
+            "tensorboard": False,
+        }
+        training = training.model_copy(update=update)
     return network, training
 
 
@@ -175,10 +195,35 @@ def balanced_weights(label: NDArray[np.int64], train: NDArray[np.int64]) -> NDAr
     return per_class[label.clip(0, 2)].astype(np.float32)
 
 
-def _shuffled(labels: Labels, split: Split, seed: int) -> Labels:
-    """Labels and origins permuted together among the events that train or validate."""
-    rows = np.concatenate([split.train, split.validation])
-    order = np.random.default_rng(seed).permutation(rows)
-    label, prompt = labels.label.copy(), labels.prompt.copy()
-    label[rows], prompt[rows] = labels.label[order], labels.prompt[order]
-    return replace(labels, label=label, prompt=prompt)
+def _subset(split: Split, label: NDArray[np.int64], events: int, rng: np.random.Generator) -> Split:
+    """Equally many training events of each class, none for validation.
+
+    With equal classes their permuted labels are exchangeable, so that 0.5 is what to expect.
+    With unequal ones the commoner label wins where events are sparse, and they are sparsest among
+    jets: an overfitted control then lies below 0.5.
+    """
+    drawn = rng.permutation(split.train)
+    members = [drawn[label[drawn] == c] for c in range(3)]
+    size = min(events // 3, *(len(rows) for rows in members))
+    train = np.sort(np.concatenate([rows[:size] for rows in members]))
+    return replace(split, train=train, validation=split.train[:0])
+
+
+def shuffled(labels: Labels, rows: NDArray[np.int64], rng: np.random.Generator) -> Labels:
+    """Labels and origins of `rows` permuted together, with one mixture in every true class.
+
+    A plain permutation leaves a chance correlation of a percent or so with the true class. An AUC
+    sees the direction of a score and not its size, so that a model of classes as easily told
+    apart as these follows the chance far from 0.5, on either side.
+    """
+    label = labels.label[rows]
+    position = np.empty(len(rows))  # of each donor within its class, from 0 to 1
+    for c in np.unique(label):
+        members = np.flatnonzero(label == c)
+        position[members] = (rng.permutation(len(members)) + rng.random()) / len(members)
+    donors = rows[np.argsort(position, kind="stable")]  # every stretch holds all classes alike
+    receivers = rows[np.lexsort((rng.random(len(rows)), label))]
+    result = replace(labels, label=labels.label.copy(), prompt=labels.prompt.copy())
+    result.label[receivers] = labels.label[donors]
+    result.prompt[receivers] = labels.prompt[donors]
+    return result
