@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -132,7 +133,7 @@ def _run(job: Job, bench: Workbench, show_progress: bool) -> NDArray[np.float32]
         assert bench.inputs.tabular is not None
         train = np.concatenate([split.train, split.validation])
         seed, tree = bench.config.seed + job.fold, bench.config.tree
-        with threadpool_limits(bench.config.threads or None):
+        with threadpool_limits(torch.get_num_threads()):
             return tree_logits(
                 bench.inputs.tabular, labels.label, weight, train, split.test, tree, seed
             )

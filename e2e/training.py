@@ -61,13 +61,15 @@ class TrainingTask:
     prompt: NDArray[np.float32]
     seed: int
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, inputs: EventInputs) -> str:
         """Hash of everything that decides the result: a checkpoint of another is not resumed."""
         configs = (self.network, self.training, self.inputs)
         settings = [config.model_dump(mode="json") for config in configs]
         digest = hashlib.sha256(json.dumps([settings, self.seed], sort_keys=True).encode())
         learned = (self.label, self.weight, self.prompt)
         for array in (self.train, self.validation, *(column[self.train] for column in learned)):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        for array in (inputs.kinematics[self.train], inputs.crops.value, inputs.context.value):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
@@ -107,6 +109,7 @@ class Trainer:
         self.label = torch.from_numpy(task.label)
         self.weight = torch.from_numpy(task.weight)
         self.prompt = torch.from_numpy(task.prompt)
+        self._fingerprint = task.fingerprint(inputs)
         self.epoch, self.step = 0, 0  # the sampler's position: the next batch to train on
         self._order, self._shuffled_epoch = task.train, -1
         self.loss_sum = 0.0
@@ -220,7 +223,7 @@ class Trainer:
 
     def _save(self) -> None:
         state: State = {
-            "fingerprint": self.task.fingerprint(),
+            "fingerprint": self._fingerprint,
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "scheduler": self.scheduler.state_dict(),
@@ -232,7 +235,7 @@ class Trainer:
         save_state(self._path, state)
 
     def _resume(self) -> None:
-        state = load_state(self._path, self.task.fingerprint())
+        state = load_state(self._path, self._fingerprint)
         if state is None:
             return
         self.network.load_state_dict(state["network"])

@@ -46,11 +46,11 @@ def convolution(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn
 
 
 def laid_out(images: Tensor) -> Tensor:
-    """Channels last where convolutions run in reduced precision: about twice as fast on a CPU.
+    """Channels last, which is faster, where it is safe: in reduced precision, or without gradients.
 
-    In float32 the layout is left alone: torch 2.13's CPU backward crashes with channels last.
+    In float32 torch 2.13's backward pass on a CPU crashes with channels last.
     """
-    if torch.is_autocast_enabled(images.device.type):
+    if torch.is_autocast_enabled(images.device.type) or not torch.is_grad_enabled():
         return images.contiguous(memory_format=torch.channels_last)
     return images
 
