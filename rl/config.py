@@ -17,7 +17,7 @@ class AgentConfig(StageConfig):
     """The reinforcement-learning agent."""
 
     algorithm: Algorithm = Field("DDPG", description="agent of stable-baselines3")
-    updates: int = Field(5000, gt=0, description="gradient steps in all")
+    updates: int = Field(6000, gt=0, description="gradient steps in all")
     updates_per_step: int = Field(16, gt=0, description="gradient steps per step of the vector")
     environments: int = Field(4096, gt=0, description="photons refined at once")
     batch_size: int = Field(256, gt=0, description="transitions per gradient step")
@@ -42,6 +42,9 @@ class RegressionConfig(StageConfig):
     batch_size: int = Field(512, gt=0, description="photons per step")
     learning_rate: float = Field(3e-3, gt=0, description="peak of the one-cycle schedule")
     weight_decay: float = Field(1e-4, ge=0, description="decoupled weight decay (AdamW)")
+    networks: int = Field(
+        3, ge=1, description="networks whose mean is the peer: a single one scatters by its seed"
+    )
     folds: int = Field(
         3, ge=2, description="networks, each blind to one part of the photons: the agent is "
         "shown out-of-fold predictions in training and their mean elsewhere"

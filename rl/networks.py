@@ -152,17 +152,26 @@ def _file(folder: Path, name: str) -> Path:
 def _train_baseline(training: Training, config: RefineConfig, folder: Path) -> None:
     table = training.train.table
     model = baseline_model(table, config.environment)
-    _supervise(model.constant(table), table, config).save(_file(folder, "kinematics"))
+    _supervise(model.constant(table), table, config, 1).save(_file(folder, "kinematics"))
 
 
 def _train_peer(training: Training, config: RefineConfig, folder: Path) -> None:
     features = first_observation(training.train)
-    _supervise(features, training.train.table, config).save(_file(folder, "peer"))
+    found = _supervise(features, training.train.table, config, config.regression.networks)
+    found.save(_file(folder, "peer"))
 
 
-def _supervise(features: FloatArray, table: PhotonTable, config: RefineConfig) -> Regression:
-    return regression.train(
-        features, _target(table), config.environment, config.regression, config.seed
+def _supervise(
+    features: FloatArray, table: PhotonTable, config: RefineConfig, n_networks: int
+) -> Regression:
+    """The mean of networks that differ by their seed."""
+    return regression.mean(
+        [
+            regression.train(
+                features, _target(table), config.environment, config.regression, config.seed + k
+            )
+            for k in range(n_networks)
+        ]
     )
 
 

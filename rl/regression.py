@@ -124,13 +124,18 @@ def train_out_of_fold(
     """
     fold = fold_of(group, config.folds, seed)
     predictions = np.zeros_like(target)
-    networks: list[nn.Module] = []
+    parts = []
     for k in range(config.folds):
         part = train(features[fold != k], target[fold != k], environment, config, seed + k)
         predictions[fold == k] = part.predict(features[fold == k])
-        networks += part.networks
-    scales = np.array(environment.scales, dtype=np.float32)
-    return Regression(networks, scales, config.hidden), predictions
+        parts.append(part)
+    return mean(parts), predictions
+
+
+def mean(parts: Sequence[Regression]) -> Regression:
+    """The mean of regressions of equal layers."""
+    networks = [network for part in parts for network in part.networks]
+    return Regression(networks, parts[0].scales, parts[0].hidden)
 
 
 def fold_of(group: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:

@@ -24,7 +24,7 @@ SMALL: dict[str, Any] = {
         "updates": 64, "environments": 128, "buffer_size": 4000, "batch_size": 128,
         "hidden": [32],
     },
-    "regression": {"epochs": 4, "hidden": [32], "batch_size": 128},
+    "regression": {"epochs": 4, "networks": 2, "hidden": [32], "batch_size": 128},
     "evaluation": {
         "bootstrap": 5, "curve_points": 2, "rollout_events": 6, "rollout_copies": 2,
         "test_fraction": 0.25,
