@@ -46,7 +46,7 @@ def _roc(folder: RunFolder, held_out: HeldOut, simulation: bool) -> None:
             axis.fill_between(points, *band, color=colour, alpha=0.25, lw=0)
         axis.set(xlabel="background efficiency", ylabel="signal efficiency", xscale="log")
         axis.set(xlim=(0.003, 1), ylim=(0, 1.02))
-        axis.legend(loc="lower right", title=PAIR_TITLES[pair])
+        axis.legend(loc="upper left", title=PAIR_TITLES[pair])
         label(axis, simulation)
     figure.tight_layout()
     folder.save_figure(figure, "roc", "ROC on the same held-out events; bands are one σ.")
@@ -68,7 +68,8 @@ def _roc_band(
 
 def _training(folder: RunFolder, models: Path, simulation: bool) -> None:
     figure, axes = new_figure(1, 2, width=5.6)
-    for path in sorted(models.glob("*_[0-9].json")):
+    shown = [p for name in ("network", "kinematics") for p in models.glob(f"{name}_[0-9].json")]
+    for path in sorted(shown):
         history = json.loads(path.read_text(encoding="utf-8"))
         epochs = [record["epoch"] for record in history]
         colour = COLOURS[0 if path.stem.startswith("network") else 2]
@@ -99,7 +100,7 @@ def _scores(folder: RunFolder, held_out: HeldOut, simulation: bool) -> None:
             values = score[held_out.label == c]
             axis.hist(values, bins, density=True, histtype="step", lw=1.6, label=name)
         axis.set(xlabel=title, ylabel="density", yscale="log")
-        axis.legend(loc="lower center")
+        axis.legend(loc="upper center")
         label(axis, simulation)
     figure.tight_layout()
     folder.save_figure(figure, "scores", "Scores of the network on held-out events, per class.")
@@ -139,7 +140,7 @@ def _mean_crops(folder: RunFolder, bench: Workbench, simulation: bool) -> None:
         mean = bench.inputs.crops.dense(events).mean(dim=0)[1].numpy()
         for column, channel in enumerate(_CHANNELS):
             axis = axes[row, column]
-            norm = LogNorm(1e-3, 30 if column == 1 else 0.3)
+            norm = LogNorm(1e-3, (0.3, 30, 0.03)[column])
             image = axis.imshow(mean[column].clip(1e-3), norm=norm, origin="lower", cmap="magma")
             axis.set_title(f"{title}, {channel}", fontsize=10, loc="right")
             axis.set(xticks=[], yticks=[])
