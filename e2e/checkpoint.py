@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +60,7 @@ def save_classifier(
         "provenance": provenance,
         "state": network.state_dict(),
     }
-    with atomic_path(path) as temporary:
-        torch.save(content, temporary)
+    _save(path, content)
 
 
 def load_classifier(path: str | Path) -> Classifier:
@@ -92,8 +92,7 @@ def load_classifier(path: str | Path) -> Classifier:
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write a training's state atomically."""
-    with atomic_path(path) as temporary:
-        torch.save(state, temporary)
+    _save(path, state)
 
 
 def load_state(path: Path, fingerprint: str) -> dict[str, Any] | None:
@@ -119,6 +118,14 @@ def restore_random_states(states: dict[str, Any]) -> None:
     torch.set_rng_state(states["cpu"])
     if "cuda" in states and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(states["cuda"])
+
+
+def _save(path: str | Path, content: dict[str, Any]) -> None:
+    # By way of memory: torch writes a file's name into it, and the temporary one differs each time.
+    memory = io.BytesIO()
+    torch.save(content, memory)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(memory.getvalue())
 
 
 def _load(path: Path) -> Any:

@@ -218,6 +218,8 @@ def test_a_classifier_survives_its_file(sample: tuple[EventInputs, Labels], tmp_
     assert found.class_names == ("diphoton", "higgs", "gamma_jet")
     assert found.provenance == {"fold": 1}
     assert len(found.sha256) == 64
+    save_classifier(tmp_path / "again.pt", network, SMALL, InputConfig(ecal_cut=1.2), {"fold": 1})
+    assert path.read_bytes() == (tmp_path / "again.pt").read_bytes()
     rows = np.arange(len(labels.label))
     assert_array_equal(
         predict_logits(found.network, inputs, rows), predict_logits(network, inputs, rows)
