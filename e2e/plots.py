@@ -45,7 +45,7 @@ def _roc(folder: RunFolder, held_out: HeldOut, simulation: bool) -> None:
             axis.plot(points, roc(score, is_signal, points), c=colour, label=MODEL_TITLES[model])
             axis.fill_between(points, *band, color=colour, alpha=0.25, lw=0)
         axis.set(xlabel="background efficiency", ylabel="signal efficiency", xscale="log")
-        axis.set(xlim=(0.003, 1), ylim=(0, 1.02))
+        axis.set(xlim=(0.003, 1), ylim=(0, 1.4))  # room for the legend
         axis.legend(loc="upper left", title=PAIR_TITLES[pair])
         label(axis, simulation)
     figure.tight_layout()
