@@ -100,7 +100,7 @@ def parse(stages: Sequence[Stage], argv: Sequence[str], description: str) -> Inv
 
 
 def split_overrides(argv: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Separate `key.sub=value` words from the rest; an existing file of that name is no override."""
+    """Separate `key.sub=value` words from the rest; the name of an existing file is no override."""
     words: list[str] = []
     overrides: list[str] = []
     for word in argv:
@@ -120,11 +120,12 @@ def substitute_folder(content: Any, folder: str) -> Any:
 
 def _top_parser(stages: Sequence[Stage], description: str) -> argparse.ArgumentParser:
     examples = "\n".join(f"  python run_pipeline.py {stage.example}" for stage in stages)
+    hint = "`run_pipeline.py STAGE --help` lists every key of a stage."
     return argparse.ArgumentParser(
         prog="run_pipeline.py",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f"examples:\n{examples}\n\n`run_pipeline.py STAGE --help` lists every key of a stage.",
+        epilog=f"examples:\n{examples}\n\n{hint}",
         allow_abbrev=False,
     )
 

@@ -123,7 +123,7 @@ def _event_table(
         "lumi": batch.lumi,
         "event": batch.event,
         "label": label,
-        "event_weight": np.ones(n_events),
+        "event_weight": (batch.truth or {}).get("weight", np.ones(n_events)),
         "m_gg": pair_mass(photons, pairs.row),
         "m0_file": np.full(n_events, np.nan) if batch.m0 is None else batch.m0,
         "n_vertices": unknown if batch.n_vertices is None else batch.n_vertices,

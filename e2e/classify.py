@@ -114,7 +114,14 @@ def _held_out(logits: Logits, labels: Labels, mass: NDArray[np.float64]) -> Held
     found = {model: values[rows] for model, values in logits.items()}
     mean = (_log_softmax(found["network"]) + found["tree"]) / 2
     found["network + tree"] = mean.astype(np.float32)
-    return HeldOut(labels.label[rows], labels.group[rows], labels.overlap[rows], mass[rows], found)
+    return HeldOut(
+        label=labels.label[rows],
+        group=labels.group[rows],
+        overlap=labels.overlap[rows],
+        weight=labels.weight[rows],
+        mass=mass[rows],
+        logits=found,
+    )
 
 
 def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

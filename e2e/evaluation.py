@@ -13,7 +13,7 @@ from e2e.labels import HIGGS
 from e2e.scores import PAIRS, higgs_score, pair_auc, pair_score
 
 FloatArray = NDArray[np.float64]
-DEFINITIONS = ("as_generated", "overlap_removed")
+DEFINITIONS = ("as_generated", "weighted", "overlap_removed")
 REFERENCE = "tree"  # the model that others are compared with
 
 
@@ -27,6 +27,8 @@ class HeldOut:
         (N,) class and group.
     overlap
         (N,) γ+jet events that overlap removal takes away.
+    weight
+        (N,) how many events an event stands for, whole numbers.
     mass
         (N,) diphoton mass in GeV.
     logits
@@ -36,6 +38,7 @@ class HeldOut:
     label: NDArray[np.int64]
     group: NDArray[np.int64]
     overlap: NDArray[np.bool_]
+    weight: NDArray[np.int64]
     mass: FloatArray
     logits: dict[str, NDArray[np.float32]]
 
@@ -52,11 +55,15 @@ def auc_table(held_out: HeldOut, replicas: int) -> dict[str, Any]:
 
     def aucs(rows: NDArray[np.int64]) -> FloatArray:
         """(models, definitions, pairs) on the given rows."""
-        label, kept = held_out.label[rows], ~held_out.overlap[rows]
-        selections = {"as_generated": None, "overlap_removed": kept}
+        chosen = {
+            "as_generated": rows,
+            "weighted": np.repeat(rows, held_out.weight[rows]),
+            "overlap_removed": rows[~held_out.overlap[rows]],
+        }
         return np.array(
             [
-                [[pair_auc(held_out.logits[m][rows], label, p, selections[d]) for p in PAIRS]
+                [[pair_auc(held_out.logits[m][chosen[d]], held_out.label[chosen[d]], p)
+                  for p in PAIRS]
                  for d in DEFINITIONS]
                 for m in models
             ]

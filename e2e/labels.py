@@ -29,6 +29,8 @@ class Labels:
     overlap
         (N,) whether a γ+jet event holds two prompt photons at parton level, and so is counted
         by the diphoton sample too; removed from γ+jet in metrics "after overlap removal".
+    weight
+        (N,) how many events an event stands for (`event_weight`, whole numbers).
     prompt
         (N, 2) 1 for a photon matched to a true prompt one, 0 for a fake, NaN without truth.
     """
@@ -36,6 +38,7 @@ class Labels:
     label: NDArray[np.int64]
     group: NDArray[np.int64]
     overlap: NDArray[np.bool_]
+    weight: NDArray[np.int64]
     prompt: NDArray[np.float32]
 
     @classmethod
@@ -60,4 +63,5 @@ class Labels:
         if store.has_truth:
             prompt = np.isfinite(store.truth("energy")).astype(np.float32)
             overlap = (label == GAMMA_JET) & (store.truth_event("n_prompt") >= 2)
-        return cls(label, store.event("group").astype(np.int64), overlap, prompt)
+        weight = np.rint(store.event("event_weight")).astype(np.int64)
+        return cls(label, store.event("group").astype(np.int64), overlap, weight, prompt)

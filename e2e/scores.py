@@ -42,13 +42,10 @@ def higgs_score(logits: ArrayLike) -> FloatArray:
     return softmax(logits)[:, HIGGS]
 
 
-def pair_auc(
-    logits: ArrayLike, label: NDArray[np.integer], pair: str, keep: NDArray[np.bool_] | None = None
-) -> float:
-    """AUC of one pair of classes on the events of `keep` (default all)."""
+def pair_auc(logits: ArrayLike, label: NDArray[np.integer], pair: str) -> float:
+    """AUC of one pair of classes."""
     signal, background = PAIRS[pair]
     used = (label == signal) | (label == background)
-    used = used if keep is None else used & keep
     return auc(pair_score(np.asarray(logits)[used], pair), label[used] == signal)
 
 

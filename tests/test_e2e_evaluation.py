@@ -25,7 +25,8 @@ def some_events(n: int = 900) -> HeldOut:
     mass = np.where(label == 1, 125.0, 90 + rng.exponential(30, n))
     logits = {"tree": good.astype(np.float32), "network": (good + 0.3 * np.eye(3)[label])}
     overlap = (label == 2) & (rng.random(n) < 0.1)
-    return HeldOut(label, np.arange(n) // 2, overlap, mass, logits)
+    weight = np.where(overlap, 10, 1)
+    return HeldOut(label, np.arange(n) // 2, overlap, weight, mass, logits)
 
 
 def test_pair_scores_are_ratios_of_probabilities() -> None:
@@ -63,6 +64,18 @@ def test_the_table_compares_with_the_tree_on_the_same_events() -> None:
     removed = table["tree"]["overlap_removed"]["higgs_gamma_jet"]["value"]
     expected = pair_auc(events.logits["tree"][kept], events.label[kept], "higgs_gamma_jet")
     assert removed == pytest.approx(expected)
+
+
+def test_weights_count_an_event_several_times() -> None:
+    events = some_events()
+    used = np.isin(events.label, (1, 2))
+    expected = roc_auc_score(
+        events.label[used] == 1,
+        pair_score(events.logits["tree"][used], "higgs_gamma_jet"),
+        sample_weight=events.weight[used],
+    )
+    found = auc_table(events, 2)["tree"]["weighted"]["higgs_gamma_jet"]["value"]
+    assert found == pytest.approx(expected)
 
 
 def test_signal_efficiency_at_fixed_background() -> None:

@@ -70,7 +70,7 @@ def some_labels(n: int = 3000) -> Labels:
     rng = np.random.default_rng(1)
     label = rng.choice(3, n, p=[0.3, 0.5, 0.2])
     prompt = np.stack([np.ones(n), label != 2], axis=1).astype(np.float32)
-    return Labels(label, np.arange(n), np.zeros(n, dtype=bool), prompt)
+    return Labels(label, np.arange(n), np.zeros(n, dtype=bool), np.ones(n, dtype=np.int64), prompt)
 
 
 def test_permuted_labels_say_nothing_of_the_true_class() -> None:

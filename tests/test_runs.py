@@ -49,9 +49,7 @@ def test_checksums_of_known_bytes(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"Wikipedia")
     assert adler32(path) == "11e60398"
-    assert sha256(path).startswith(
-        "d38b38a2dd476e045c299e8ee5d64668"
-    )
+    assert sha256(path).startswith("d38b38a2dd476e045c299e8ee5d64668")
 
 
 def test_a_run_is_complete_only_for_its_own_settings_and_inputs(tmp_path: Path) -> None:

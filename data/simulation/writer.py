@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 from data.batch import Hits
 from data.detector.geometry import N_EB, N_ECAL, N_HBHE
 from data.simulation.detector import SimulatedEvents, select_events
+from data.simulation.generator import REHADRONISATIONS
 
 EVENTS_PER_BASKET = 25  # dense images of 25 events stay in cache: writes and reads twice as fast
+GAMMA_JET = 2  # label
 PHOTON_PT = 15.0  # GeV, of the two photons that m0 is made of
 
 _PHOTON_BRANCHES = {
@@ -117,11 +119,18 @@ def _truth(events: SimulatedEvents, label: int) -> dict[str, Any]:
         "process": np.full(n, label, np.int32),
         "group": events.group.astype(np.int64),
         "n_prompt": events.n_prompt.astype(np.int32),
+        "weight": _weights(events.n_prompt, label),
         "vertex_z": events.vertex_z.astype(np.float32),
         "n_pileup": events.n_pileup.astype(np.int32),
         "gen_mass": _true_mass(events),
         "gen": _jagged(t.event, n, columns),
     }
+
+
+def _weights(n_prompt: NDArray[np.int32], label: int) -> NDArray[np.float32]:
+    """Photon + jet events with two prompt photons were hadronised once, the others ten times."""
+    once = (label == GAMMA_JET) & (n_prompt >= 2)
+    return np.where(once, REHADRONISATIONS, 1).astype(np.float32)
 
 
 def _true_mass(events: SimulatedEvents) -> NDArray[np.float32]:

@@ -187,6 +187,9 @@ class RHTreeSource(Source):
             name.removeprefix("gen_"): read(self.path, self._truth[name], start, stop)
             for name in _TRUTH_PHOTON_BRANCHES
         }
+        # Files of other simulations need not have weights.
+        if "weight" in self._truth:
+            truth["weight"] = self._scalar(self._truth, "weight", start, stop)
         return {**truth, "photons": self._zip(columns, "gen_*", start)}
 
     def _read_provenance(self) -> dict[str, Any]:
