@@ -1,4 +1,7 @@
-"""Make a small sample for the environment: `python -m envs.make_sample --store gun.h5`."""
+"""Make a small sample for the environment from simulated photons and a trained classifier.
+
+Run as `python -m envs.make_sample --store runs/demo/gun.h5 --classifier runs/demo/classify`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -15,18 +19,29 @@ from common.progress import log, setup_logging
 from data.store import EventStore
 from envs.config import EnvironmentConfig
 from envs.gather import gather_photons
+from envs.low_level import low_level_outputs
 from envs.observation import ObservationModel
 from envs.sample import SHIPPED, write_sample
 
+LOW_LEVEL_BLOCKS = ["embedding", "feature_map"]
 
-def make_sample(store: Path, output: Path, photons: int, seed: int) -> None:
+
+def make_sample(
+    store: Path, output: Path, photons: int, seed: int, classifier: Path | None = None
+) -> None:
     """Fit an observation model on a store's matched photons and write some of them with it.
 
-    The classifier's blocks are left out: the sample is to need no checkpoint.
+    The classifier's outputs are stored with the photons, so that the sample needs no checkpoint;
+    without a classifier their blocks are left out.
     """
-    config = build(EnvironmentConfig, {"blocks": ["kinematics", "shapes", "residual"]})
+    blocks = ["kinematics", "shapes", *(LOW_LEVEL_BLOCKS if classifier else []), "residual"]
+    config = build(EnvironmentConfig, {"blocks": blocks})
+    low_level = None
+    if classifier is not None:
+        with TemporaryDirectory() as folder:
+            low_level = low_level_outputs(store, classifier, Path(folder) / "low_level.h5")
     with EventStore(store) as events:
-        table = gather_photons(events)
+        table = gather_photons(events, low_level)
     table = table.matched()
     model = ObservationModel.fit(table, config)
     rng = np.random.default_rng(seed)
@@ -39,13 +54,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m envs.make_sample", description=__doc__)
     parser.add_argument("--store", type=Path, required=True, help="event store of photon pairs")
+    parser.add_argument("--classifier", type=Path, help="run folder of `classify`")
     parser.add_argument("--output", type=Path, default=SHIPPED, help="sample to write")
     parser.add_argument("--photons", type=int, default=3000, help="photons in the sample")
     parser.add_argument("--seed", type=int, default=0, help="seed of the choice of photons")
     arguments = parser.parse_args(argv)
     setup_logging()
     try:
-        make_sample(arguments.store, arguments.output, arguments.photons, arguments.seed)
+        make_sample(
+            arguments.store,
+            arguments.output,
+            arguments.photons,
+            arguments.seed,
+            arguments.classifier,
+        )
     except PipelineError as error:
         log.error("error: %s", error)
         return 1

@@ -60,7 +60,8 @@ class PhotonRefinementEnv(gym.Env[Observation, NDArray[np.float32]]):
     | residual    | 49     | 7x7 crystals, observed minus expected shower r (share of the       |
     |             |        | standard energy) as sign(r) log(1 + 200 abs(r)) / 2               |
 
-    Blocks can be left out; the sample shipped with the project lacks those of the classifier.
+    Blocks can be left out; the sample shipped with the project has all but `regression`
+    (d = 193).
 
     ## Rewards
 

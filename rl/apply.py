@@ -20,9 +20,9 @@ from common.runs import RunFolder
 from data.config import PreprocessConfig
 from data.store import EventStore
 from envs.dynamics import ACTION_NAMES
+from envs.low_level import FILE, LowLevelOutputs, low_level_outputs
 from rl.config import ApplyConfig
 from rl.evaluation import STANDARD, Sample
-from rl.low_level import FILE, LowLevelOutputs, low_level_outputs
 from rl.pairs import corrected
 from rl.pictures import EventPicture, draw_event
 from rl.products import write_refined

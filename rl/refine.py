@@ -13,6 +13,7 @@ import numpy as np
 from common.errors import ConfigError
 from common.runs import RunFolder
 from envs.dynamics import RefinementDynamics
+from envs.low_level import low_level_outputs
 from rl import networks, plots, tables
 from rl.agents import policy_of
 from rl.config import RefineConfig
@@ -26,7 +27,6 @@ from rl.evaluation import (
     mass_metrics,
     photon_metrics,
 )
-from rl.low_level import low_level_outputs
 from rl.networks import Training, one_thread
 from rl.pairs import Floats, Pairs
 from rl.products import write_refined

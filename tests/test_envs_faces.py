@@ -45,10 +45,10 @@ def test_stable_baselines3_checks_pass_with_warnings_as_errors() -> None:
 
 
 def test_make_and_make_vec_need_no_argument() -> None:
-    assert gym.make(envs.ID).reset(seed=0)[0].shape == (73,)
+    assert gym.make(envs.ID).reset(seed=0)[0].shape == (193,)
     vector = gym.make_vec(envs.ID, num_envs=64)
     assert isinstance(vector, PhotonRefinementVectorEnv)
-    assert vector.reset(seed=0)[0].shape == (64, 73)
+    assert vector.reset(seed=0)[0].shape == (64, 193)
     assert vector.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
 
 

@@ -19,12 +19,12 @@ from e2e.config import InputConfig, NetworkConfig
 from e2e.networks import build_network
 from envs.config import EnvironmentConfig
 from envs.dynamics import RefinementDynamics
+from envs.low_level import low_level_outputs
 from envs.observation import ObservationModel
 from envs.sb3_env import PhotonRefinementVecEnv
 from rl.agents import make_agent
 from rl.apply import run
 from rl.config import AgentConfig, ApplyConfig, RegressionConfig
-from rl.low_level import low_level_outputs
 from rl.refiner import FOLDER, Refiner
 from rl.regression import train
 from rl.samples import read_photons
