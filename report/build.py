@@ -13,6 +13,7 @@ from common.errors import InputError
 from common.files import atomic_path
 from common.progress import log
 from report.config import ReportConfig
+from report.stores import store_sections
 
 # The order in which data flows; folders of other names follow by name.
 _ORDER = ("simulate", "preprocess", "classify", "rl", "apply")
@@ -32,6 +33,8 @@ def run(config: ReportConfig) -> Path:
             config.folder, "no run folder with a run.json in it", "run a stage first, or `demo`"
         )
     sections = [_section(folder, config.folder) for folder in folders]
+    sections += store_sections(config.folder)
+    sections.sort(key=lambda section: _position(section["stage"]))  # stable within a stage
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -44,8 +47,8 @@ def run(config: ReportConfig) -> Path:
         folder=str(config.folder),
         sections=sections,
         timings=_read_json(config.folder / "metrics.json").get("seconds", {}),
-        versions=sections[-1]["run"].get("versions", {}),
-        revision=sections[-1]["run"].get("git_revision", "unknown"),
+        versions=_run_record(folders[-1]).get("versions", {}),
+        revision=_run_record(folders[-1]).get("git_revision", "unknown"),
     )
     output = config.output or config.folder / "report.html"
     with atomic_path(output) as temporary:
@@ -58,11 +61,15 @@ def run_folders(folder: Path) -> list[Path]:
     """Complete run folders inside `folder`, in the order in which data flows."""
     found = [path.parent for path in folder.glob("**/run.json")]
 
-    def position(path: Path) -> tuple[int, str]:
-        stage = _read_json(path / "run.json").get("stage", "")
-        return (_ORDER.index(stage) if stage in _ORDER else len(_ORDER), str(path))
+    return sorted(found, key=lambda path: (_position(_run_record(path).get("stage", "")), path))
 
-    return sorted(found, key=position)
+
+def _position(stage: str) -> int:
+    return _ORDER.index(stage) if stage in _ORDER else len(_ORDER)
+
+
+def _run_record(folder: Path) -> dict[str, Any]:
+    return _read_json(folder / "run.json")
 
 
 def collect_metrics(folder: Path) -> dict[str, Any]:
@@ -75,7 +82,7 @@ def collect_metrics(folder: Path) -> dict[str, Any]:
 
 def _section(folder: Path, study: Path) -> dict[str, Any]:
     content = _read_json(folder / "report.json")
-    run_record = _read_json(folder / "run.json")
+    run_record = _run_record(folder)
     figures = [
         {**figure, "data": _embedded(folder / "figures" / f"{figure['name']}.png")}
         for figure in content.get("figures", [])
@@ -84,6 +91,7 @@ def _section(folder: Path, study: Path) -> dict[str, Any]:
     return {
         "name": str(folder.relative_to(study)),
         "stage": stage,
+        "note": f"{run_record.get('seconds', '?')} s, finished {run_record.get('finished', '?')}.",
         "run": run_record,
         "again": f"python run_pipeline.py {stage} --config {folder / 'config.yaml'}",
         "tables": content.get("tables", []),
