@@ -30,7 +30,7 @@ FIGURE = re.compile(r"\((?:docs/)?figures/(?P<run>[\w-]+)/(?P<name>[\w-]+)\.png\
 def markdown_table(table: dict[str, Any]) -> str:
     """A table of `report.json` as Markdown, its caption below."""
     rows = [table["columns"], ["---", *["---:"] * (len(table["columns"]) - 1)], *table["rows"]]
-    lines = ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    lines = ["| " + " | ".join(str(c).replace("|", "\\|") for c in row) + " |" for row in rows]
     return "\n".join([*lines, "", f"*{table['caption']}*" if table["caption"] else ""]).rstrip()
 
 

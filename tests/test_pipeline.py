@@ -55,6 +55,8 @@ def test_the_study_leaves_report_and_metrics(study: Path) -> None:
     assert metrics["seconds"]["total"] > 0
     page = (study / "report.html").read_text()
     assert "Simulation" in page
+    assert "events.h5" in page
+    assert "--selection diphoton2012_id" in page
     assert page.count("data:image/png;base64") >= 5
 
 

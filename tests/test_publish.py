@@ -18,7 +18,7 @@ def study(tmp_path: Path) -> Path:
     folder = tmp_path / "study" / "classify"
     (folder / "figures").mkdir(parents=True)
     (folder / "figures" / "roc.png").write_bytes(b"png")
-    table = {"title": "AUC", "columns": ["m", "v"], "rows": [["net", "0.9"]], "caption": "Note."}
+    table = {"title": "AUC", "columns": ["m", "|v|"], "rows": [["net", "0.9"]], "caption": "Note."}
     write_json(folder / "report.json", {"tables": [table]})
     return folder.parent
 
@@ -26,6 +26,7 @@ def study(tmp_path: Path) -> Path:
 def test_a_marked_place_is_filled_again_and_again(study: Path) -> None:
     once = fill(PAGE, study)
     assert "| net | 0.9 |" in once
+    assert r"| m | \|v\| |" in once
     assert "old" not in once
     assert fill(once, study) == once
 
