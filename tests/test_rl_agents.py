@@ -83,7 +83,7 @@ def test_learning_rate_falls_to_its_end(dynamics: RefinementDynamics) -> None:
 
 
 def test_agent_improves_photons_it_never_saw() -> None:
-    # A minute's training suffices for the small observation, not for the classifier's outputs too.
+    # So short a training suffices for the small observation, not for the classifier's outputs too.
     blocks = ["kinematics", "shapes", "residual"]
     whole = make_dynamics(None, {"steps": 2, "blocks": blocks})
     train, held_out = (
