@@ -149,7 +149,9 @@ def _controls(results: dict[Job, NDArray[np.float32]], bench: Workbench) -> dict
     label = bench.labels.label[split_of(bench, 0).test]
     found = {}
     for model in ("network", "tree"):
-        logits = [x for job, x in results.items() if job.is_control and job.model == model]
+        controls = [job for job in results if job.is_control and job.model == model]
+        # In their own order: results of an interrupted run come in another.
+        logits = [results[job] for job in sorted(controls, key=lambda job: job.permutation or 0)]
         aucs = {pair: np.array([pair_auc(x, label, pair) for x in logits]) for pair in PAIRS}
         found[model] = {
             pair: {
