@@ -78,8 +78,7 @@ def auc_with_error(
     score: ArrayLike, is_signal: ArrayLike, groups: ArrayLike | None = None, n: int = 200
 ) -> Estimate:
     """AUC with its bootstrap error over groups."""
-    error = bootstrap(auc, score, is_signal, groups=groups, n=n)
-    return Estimate(auc(score, is_signal), float(error))
+    return with_error(auc, score, is_signal, groups=groups, n=n)
 
 
 def paired_auc_difference(

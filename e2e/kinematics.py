@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from data.kinematics import diphoton_mass
 from data.store import EventStore
 
 FloatArray = NDArray[np.float64]
@@ -49,9 +50,7 @@ class Pairs:
     @property
     def mass(self) -> FloatArray:
         """(N,) invariant mass in GeV, NaN without a pair."""
-        deta = self.eta[:, 0] - self.eta[:, 1]
-        dphi = self.phi[:, 0] - self.phi[:, 1]
-        return np.sqrt(2 * self.pt[:, 0] * self.pt[:, 1] * (np.cosh(deta) - np.cos(dphi)))
+        return diphoton_mass(self.pt, self.eta, self.phi)
 
     @property
     def complete(self) -> NDArray[np.bool_]:

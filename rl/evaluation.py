@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.metrics import bootstrap, relative_sigma_eff
+from common.metrics import relative_sigma_eff, with_error
 from envs.features import edge_distances
 from envs.photons import FloatArray, PhotonTable
 from rl import statistics
@@ -177,5 +177,4 @@ def _estimate(
     group: NDArray[np.int64] | None = None,
     n: int,
 ) -> dict[str, float]:
-    error = bootstrap(statistic, *arrays, groups=group, n=n)
-    return {"value": float(statistic(*arrays)), "error": float(error)}
+    return with_error(statistic, *arrays, groups=group, n=n)._asdict()

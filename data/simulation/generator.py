@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from data.kinematics import diphoton_mass
 from data.simulation import preselection
 from data.simulation.particles import CODE_OF, MAX_ETA, MIN_PT, ParticleLists
 
@@ -173,7 +174,7 @@ def _parton_prescreen(event: Any) -> bool:
     ]
     photons = [p for pdg, p in hard if pdg == 22]
     pairs = ((a, b) for a in photons for _, b in hard if b is not a)
-    return any(preselection.pair_mass(a, b) > PARTON_MASS for a, b in pairs)
+    return any(diphoton_mass(*np.stack([a, b]).T) > PARTON_MASS for a, b in pairs)
 
 
 def _plain_events(pythia: Any, preselect: bool, tally: dict[str, int]) -> Iterator[_Event]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from data.kinematics import delta_phi, diphoton_mass
 from data.simulation.particles import CODE_OF
 
 MIN_CANDIDATE_PT = 20.0  # GeV
@@ -21,11 +22,6 @@ SCALE_MARGIN = 0.95  # on the pt/m cuts of the selection
 
 _ELECTROMAGNETIC = np.array([CODE_OF[22], CODE_OF[11], CODE_OF[-11]])
 _MUONS = np.array([CODE_OF[13], CODE_OF[-13]])
-
-
-def delta_phi(a: NDArray[np.float64], b: NDArray[np.float64] | float) -> NDArray[np.float64]:
-    """Azimuth difference in (-pi, pi]."""
-    return (a - b + np.pi) % (2 * np.pi) - np.pi
 
 
 def candidates(
@@ -64,18 +60,12 @@ def candidates(
     return np.array(found).reshape(-1, 3)
 
 
-def pair_mass(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Mass of two massless (pt, eta, phi)."""
-    square = 2 * a[0] * b[0] * (np.cosh(a[1] - b[1]) - np.cos(a[2] - b[2]))
-    return float(np.sqrt(max(square, 0.0)))
-
-
 def passes(found: NDArray[np.float64]) -> bool:
     """Whether the two leading candidates may make a selected pair."""
     if len(found) < 2:
         return False
     lead, sub = found[0], found[1]
-    mass = pair_mass(lead, sub)
+    mass = diphoton_mass(*found[:2].T)
     return bool(
         mass > MIN_MASS and lead[0] > SCALE_MARGIN * mass / 3 and sub[0] > SCALE_MARGIN * mass / 4
     )

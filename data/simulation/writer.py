@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from data.batch import Hits
 from data.detector.geometry import N_EB, N_ECAL, N_HBHE
+from data.kinematics import diphoton_mass
 from data.simulation.detector import SimulatedEvents, select_events
 from data.simulation.generator import REHADRONISATIONS
 
@@ -62,8 +63,7 @@ def pair_columns(events: SimulatedEvents) -> dict[str, NDArray]:
     has_pair, pair = leading_pair(events)
     pt, eta, phi = pair["pt"], pair["eta"], pair["phi"]
     cos_dphi = np.cos(phi[:, 0] - phi[:, 1])
-    square = 2 * pt[:, 0] * pt[:, 1] * (np.cosh(eta[:, 0] - eta[:, 1]) - cos_dphi)
-    mass = np.sqrt(np.maximum(square, 0))
+    mass = diphoton_mass(pt, eta, phi)
     total_pt = np.sqrt((pt**2).sum(axis=1) + 2 * pt[:, 0] * pt[:, 1] * cos_dphi)
     inputs = np.column_stack([pt[:, 0] / mass, eta[:, 0], pt[:, 1] / mass, eta[:, 1], cos_dphi])
     columns = {"m0": mass, "diPhoE": pair["energy"].sum(axis=1), "diPhoPt": total_pt}
@@ -139,10 +139,8 @@ def _true_mass(events: SimulatedEvents) -> NDArray[np.float32]:
     order = np.lexsort((-t.pt, t.event))
     count = np.bincount(t.event, minlength=n)
     rows = order[(np.cumsum(count) - count)[count >= 2][:, None] + np.arange(2)]
-    pt, eta, phi = t.pt[rows], t.eta[rows], t.phi[rows]
-    angle = np.cosh(eta[:, 0] - eta[:, 1]) - np.cos(phi[:, 0] - phi[:, 1])
     mass = np.zeros(n, np.float32)
-    mass[count >= 2] = np.sqrt(np.maximum(2 * pt[:, 0] * pt[:, 1] * angle, 0))
+    mass[count >= 2] = diphoton_mass(t.pt[rows], t.eta[rows], t.phi[rows])
     return mass
 
 
