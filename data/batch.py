@@ -10,7 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
-CHANNELS = ("EB", "EE", "HBHE", "TRK")
+CHANNELS = ("EB", "EE", "HBHE", "TRK")  # of the detector
+STORE_CHANNELS = (*CHANNELS, "JET")  # JET: crops round a jet, imported without their event
+HIT_TYPES = {
+    "cell": "u4", "energy": "f4", "time": "f4", "eta": "f4", "phi": "f4", "z": "f4", "charge": "i1",
+}  # fmt: skip
 
 
 @dataclass
@@ -27,8 +31,9 @@ class Hits:
         (M,) float32 in GeV; for TRK the transverse momentum.
     time
         (M,) float32 in ns, or None where the source has none.
-    eta, phi
-        (M,) float32, tracks only and where the source has them.
+    eta, phi, z, charge
+        (M,) direction at the track's origin, z in cm of its point nearest to the beam, and charge
+        in e (int8); tracks only and where the source has them.
     """
 
     offsets: NDArray[np.int64]
@@ -37,6 +42,8 @@ class Hits:
     time: FloatArray | None = None
     eta: FloatArray | None = None
     phi: FloatArray | None = None
+    z: FloatArray | None = None
+    charge: NDArray[np.int8] | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -49,8 +56,7 @@ class Hits:
     @property
     def columns(self) -> dict[str, NDArray]:
         """The per-hit columns that are present, by name."""
-        names = ("cell", "energy", "time", "eta", "phi")
-        return {n: getattr(self, n) for n in names if getattr(self, n) is not None}
+        return {n: getattr(self, n) for n in HIT_TYPES if getattr(self, n) is not None}
 
     def select(self, keep: NDArray[np.bool_]) -> Hits:
         """Hits of the events where `keep` (N,) is true."""
@@ -66,12 +72,12 @@ class Hits:
         n_events: int,
         cell: NDArray[np.integer],
         energy: NDArray[np.floating],
-        **columns: NDArray[np.floating] | None,
+        **columns: NDArray | None,
     ) -> Hits:
         """Build from unordered (event, cell, energy, ...) rows; row order within events is kept."""
         order = np.argsort(event, kind="stable")
         counts = np.bincount(event, minlength=n_events)
-        extra = {k: v[order].astype(np.float32) for k, v in columns.items() if v is not None}
+        extra = {k: v[order].astype(HIT_TYPES[k]) for k, v in columns.items() if v is not None}
         return cls(
             np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
             cell[order].astype(np.uint32),
@@ -100,6 +106,32 @@ def concatenate_hits(parts: Sequence[Hits]) -> Hits:
 
 
 @dataclass
+class Collection:
+    """Any number of objects (jets, electrons, generator particles) in each of N events.
+
+    Attributes
+    ----------
+    offsets
+        (N+1,) int64; event i owns rows offsets[i]:offsets[i+1].
+    columns
+        Name to (M,) array.
+    """
+
+    offsets: NDArray[np.int64]
+    columns: dict[str, NDArray]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def select(self, keep: NDArray[np.bool_]) -> Collection:
+        """The objects of the events where `keep` (N,) is true."""
+        counts = np.diff(self.offsets)
+        rows = np.repeat(keep, counts)
+        offsets = np.concatenate([[0], np.cumsum(counts[keep])]).astype(np.int64)
+        return Collection(offsets, {name: column[rows] for name, column in self.columns.items()})
+
+
+@dataclass
 class EventBatch:
     """N events as a reader delivers them.
 
@@ -118,6 +150,9 @@ class EventBatch:
         (N,) diphoton mass written in the source, 0 for none; None when it has none.
     truth
         Simulated events only: see `docs/event_store.md`.
+    collections
+        Further objects by their place in the store: `objects/Jet`, `objects/MET`, ... and
+        `truth/particles` for generator particles.
     """
 
     run: NDArray[np.integer]
@@ -130,6 +165,7 @@ class EventBatch:
     m0: NDArray[np.floating] | None = None
     truth: dict[str, ak.Array] | None = None
     missing: tuple[str, ...] = field(default=())
+    collections: dict[str, Collection] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.run)

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from common.config import StageConfig
 
 Selection = Literal["none", "pair", "diphoton2012", "diphoton2012_id"]
+Engine = Literal["processes", "dask", "slurm", "htcondor"]
+Location = Annotated[str, BeforeValidator(str)]
 
 
 class PreprocessConfig(StageConfig):
     """CMS or simulated files to one event store."""
 
-    input: list[Path] = Field(description="files to read; the format is told by their content")
+    input: list[Location] = Field(
+        default_factory=list,
+        description="files to read: paths, globs, https:// or root:// addresses, or the portal's "
+        "lists of files (.txt, .json); a file's format is told by its content",
+    )
+    record: int | None = Field(
+        None, description="record of the CERN Open Data portal whose files are read, such as 7783"
+    )
+    files: str | None = Field(
+        None, description="part of the record's files, counted from 0, such as 0:4"
+    )
     output: Path = Field(Path("events.h5"), description="event store to write")
     selection: Selection = Field(
         "none",
@@ -24,10 +36,49 @@ class PreprocessConfig(StageConfig):
         "photon identification",
     )
     label: int | None = Field(
-        None, description="class of collision files' events; simulated files bring their own"
+        None,
+        description="class of the events: 0 γγ, 1 H→γγ, 2 γ+jet; a catalogued record and simulated "
+        "files bring their own",
+    )
+    access: Literal["stream", "fetch"] = Field(
+        "stream",
+        description="remote files: stream reads the wanted baskets only; fetch copies a file first "
+        "and compares its checksum",
+    )
+    cache: Path | None = Field(
+        None, description="folder that keeps fetched files (default: they are deleted after use)"
+    )
+    retries: int = Field(5, ge=0, description="how often a failed remote read is tried again")
+    engine: Engine = Field(
+        "processes",
+        description="processes: on this machine; dask: a Dask cluster (its `scheduler`, or a local "
+        "one); slurm, htcondor: Dask workers as jobs of the batch system",
+    )
+    workers: int = Field(1, gt=0, description="processes, Dask workers or jobs")
+    scheduler: str | None = Field(
+        None, description="address of a running Dask scheduler, such as tcp://head:8786"
+    )
+    jobqueue: dict[str, Any] = Field(
+        default_factory=dict,
+        description="further options of dask-jobqueue's cluster, such as jobqueue.queue=short",
     )
     chunk: int = Field(500, gt=0, description="events held in memory at a time")
-    workers: int = Field(1, gt=0, description="processes reading in parallel")
+    part: str | None = Field(
+        None,
+        description="i/n: make only part i (from 0) of n of the shards and stop before merging "
+        "them; what the tasks of a batch array run",
+    )
+    hcal_upsampling: Literal["conserving", "repeated"] = Field(
+        "conserving",
+        description="how imported dense images spread a tower over its 25 crystals: divided "
+        "(conserving) or repeated",
+    )
+
+    @model_validator(mode="after")
+    def _has_input(self) -> PreprocessConfig:
+        if not self.input and self.record is None:
+            raise ValueError("name the files to read: input, or record")
+        return self
 
 
 class ExportConfig(StageConfig):

@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 
 from common.files import atomic_path, sha256
 from data.assemble import Context, Tables, assemble
@@ -19,7 +17,7 @@ from data.batch import CHANNELS
 from data.config import Selection
 from data.sources import open_source
 from data.store import EventStore, StoreWriter
-from data.store_schema import GROUPS, PAIR_GROUPS, SCHEMA_VERSION
+from data.store_schema import GROUPS, PAIR_GROUPS, SCHEMA_VERSION, unknown
 
 SHARD_EVENTS = 2000
 
@@ -166,13 +164,9 @@ def _tables(shard: EventStore, with_truth: bool) -> Tables:
             continue
         shape = (len(shard), 2) if group in PAIR_GROUPS else (len(shard),)
         tables[group] = {
-            name: _unknown(shape, dtype)
+            name: unknown(shape, dtype)
             if is_truth and not shard.has_truth
             else shard.column(f"{group}/{name}")
             for name, dtype in columns.items()
         }
     return tables
-
-
-def _unknown(shape: tuple[int, ...], dtype: str) -> NDArray:
-    return np.full(shape, np.nan if dtype.startswith("f") else -1, dtype=dtype)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import InputError
-from data.batch import Hits
+from data.batch import HIT_TYPES, Collection, Hits
 from data.store_schema import (
     CLUSTER_FIELDS,
     EVENT_FIELDS,
@@ -34,6 +34,7 @@ from data.store_schema import (
     VERTEX_FIELDS,
     append,
     dataset_options,
+    unknown,
 )
 
 __all__ = [
@@ -65,9 +66,17 @@ class StoreWriter:
         Hit channels of the store; a batch without one of them contributes no hits there.
     with_truth
         Whether to make the truth groups.
+    collections
+        Further objects of the store by group (`objects/Jet`), each with its columns' types.
     """
 
-    def __init__(self, path: str | Path, channels: dict[str, list[str]], with_truth: bool) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        channels: dict[str, list[str]],
+        with_truth: bool,
+        collections: dict[str, dict[str, str]] | None = None,
+    ) -> None:
         # This version of the format protects its own structures by checksums, older ones do not.
         self._file = h5py.File(path, "w", libver=("v110", "v110"))
         self._file.attrs["schema"] = SCHEMA
@@ -82,32 +91,54 @@ class StoreWriter:
                 self._file.create_dataset(
                     f"{group}/{name}", dtype=dtype, **dataset_options(4096, row_shape)
                 )
-        for channel, columns_ in channels.items():
-            offsets = self._file.create_dataset(
-                f"hits/{channel}/offsets", dtype="i8", **dataset_options(4096)
-            )
-            append(offsets, np.zeros(1, dtype=np.int64))
-            for name in columns_:
-                dtype = "u4" if name == "cell" else "f4"
-                self._file.create_dataset(
-                    f"hits/{channel}/{name}", dtype=dtype, **dataset_options(65536)
-                )
+        for channel, names in channels.items():
+            self._create_rows(f"hits/{channel}", {name: HIT_TYPES[name] for name in names}, 65536)
+        self._collections = collections or {}
+        for group, types in self._collections.items():
+            self._create_rows(group, types, 4096)
 
-    def append(self, tables: dict[str, dict[str, NDArray]], hits: dict[str, Hits]) -> None:
-        """Append N events: `tables[group][name]` of (N,) or (N, 2) rows, and hits per channel."""
+    def _create_rows(self, group: str, types: dict[str, str], chunk_rows: int) -> None:
+        offsets = self._file.create_dataset(f"{group}/offsets", dtype="i8", **dataset_options(4096))
+        append(offsets, np.zeros(1, dtype=np.int64))
+        for name, dtype in types.items():
+            options = dataset_options(chunk_rows)
+            self._file.create_dataset(f"{group}/{name}", dtype=dtype, **options)
+
+    def append(
+        self,
+        tables: dict[str, dict[str, NDArray]],
+        hits: dict[str, Hits],
+        collections: dict[str, Collection] | None = None,
+    ) -> None:
+        """Append N events: `tables[group][name]` of (N,) or (N, 2) rows, hits per channel, objects.
+
+        A column of the store that a batch lacks is filled with `data.store_schema.unknown`.
+        """
         n_events = len(tables["event"]["run"])
         for group, columns in tables.items():
             for name, rows in columns.items():
                 append(self._file[f"{group}/{name}"], rows)
         for channel, names in self._channels.items():
             found = hits.get(channel) or Hits.empty(n_events)
-            group = self._file[f"hits/{channel}"]
-            append(group["offsets"], found.offsets[1:] + group["offsets"][-1])
-            for name in names:
-                column = found.columns.get(name)
-                if column is None:
-                    column = np.full(len(found.cell), np.nan, dtype=np.float32)
-                append(group[name], column)
+            types = {name: HIT_TYPES[name] for name in names}
+            self._append_rows(f"hits/{channel}", types, found.offsets, found.columns)
+        for group, types in self._collections.items():
+            empty = Collection(np.zeros(n_events + 1, dtype=np.int64), {})
+            rows = (collections or {}).get(group, empty)
+            self._append_rows(group, types, rows.offsets, rows.columns)
+
+    def _append_rows(
+        self,
+        name: str,
+        types: dict[str, str],
+        offsets: NDArray[np.int64],
+        columns: dict[str, NDArray],
+    ) -> None:
+        group = self._file[name]
+        append(group["offsets"], offsets[1:] + group["offsets"][-1])
+        for column, dtype in types.items():
+            rows = columns.get(column)
+            append(group[column], unknown((int(offsets[-1]),), dtype) if rows is None else rows)
 
     def set_attributes(self, attributes: dict[str, Any]) -> None:
         """Write attributes; dictionaries and lists become JSON text."""
@@ -194,15 +225,26 @@ class EventStore:
 
     @property
     def has_truth(self) -> bool:
-        """Whether the store holds simulated events with their truth."""
+        """Whether the store holds events of this project's simulation with their truth."""
         with self._reading("truth"):
-            return "truth" in self._file
+            return "truth/process" in self._file
 
     @property
     def channels(self) -> tuple[str, ...]:
         """Hit channels of the store."""
         with self._reading("hits"):
             return tuple(self._file["hits"])
+
+    @property
+    def collections(self) -> dict[str, dict[str, str]]:
+        """Further objects by group (`objects/Jet`, `truth/particles`), with their columns' types."""
+        with self._reading("objects"):
+            groups = [f"objects/{name}" for name in self._file.get("objects", ())]
+            groups += ["truth/particles"] if "truth/particles" in self._file else []
+            return {
+                group: {n: d.dtype.str[1:] for n, d in self._file[group].items() if n != "offsets"}
+                for group in groups
+            }
 
     @property
     def attrs(self) -> dict[str, Any]:
@@ -229,14 +271,42 @@ class EventStore:
                 f"no {channel} hits: the source did not provide them",
                 f"channels here: {', '.join(self.channels)}",
             )
+        rows = self._rows(f"hits/{channel}", start, stop)
+        return Hits(rows.offsets, **rows.columns)
+
+    def objects(self, name: str, start: int = 0, stop: int | None = None) -> Collection:
+        """Objects of the events start:stop, such as `Jet`, `Electron` or `MET`.
+
+        Raises
+        ------
+        InputError
+            If the store does not have them.
+        """
+        return self._collection(f"objects/{name}", start, stop)
+
+    def truth_particles(self, start: int = 0, stop: int | None = None) -> Collection:
+        """Generator particles of the source; for labels, rewards and metrics only."""
+        return self._collection("truth/particles", start, stop)
+
+    def _collection(self, group: str, start: int, stop: int | None) -> Collection:
+        known = self.collections
+        if group not in known:
+            raise InputError(
+                self.path,
+                f"no {group}: the source did not provide them",
+                f"objects here: {', '.join(known) or 'none'}",
+            )
+        return self._rows(group, start, stop)
+
+    def _rows(self, name: str, start: int, stop: int | None) -> Collection:
         stop = len(self) if stop is None else min(stop, len(self))
         start = min(start, stop)
-        with self._reading(f"hits/{channel}"):
-            group = self._file[f"hits/{channel}"]
+        with self._reading(name):
+            group = self._file[name]
             offsets = group["offsets"][start : stop + 1]
             first, last = int(offsets[0]), int(offsets[-1])
-            columns = {name: group[name][first:last] for name in group if name != "offsets"}
-        return Hits(offsets - first, **columns)
+            columns = {column: group[column][first:last] for column in group if column != "offsets"}
+        return Collection(offsets - first, columns)
 
     def close(self) -> None:
         """Close the file."""

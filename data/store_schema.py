@@ -6,10 +6,11 @@ from typing import Any
 
 import h5py
 import hdf5plugin
+import numpy as np
 from numpy.typing import NDArray
 
 SCHEMA = "e2e-event-store"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 LABELS = {-1: "unknown", 0: "diphoton", 1: "higgs", 2: "gamma_jet", 3: "gun"}
 
 EVENT_FIELDS: dict[str, str] = {
@@ -81,3 +82,10 @@ def append(dataset: h5py.Dataset, rows: NDArray) -> None:
     start = dataset.shape[0]
     dataset.resize(start + len(rows), axis=0)
     dataset[start:] = rows
+
+
+def unknown(shape: tuple[int, ...], dtype: str) -> NDArray:
+    """What stands for values that a source lacks: NaN; 0 for a charge; -1 for other integers."""
+    if dtype.startswith("f"):
+        return np.full(shape, np.nan, dtype=dtype)
+    return np.full(shape, 0 if dtype in ("i1", "?") or dtype.startswith("u") else -1, dtype=dtype)

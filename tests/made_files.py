@@ -236,6 +236,11 @@ def write_aod(
         momenta = [_momentum(track) for track in events.tracks]
         for i, axis in enumerate("XYZ"):
             columns[f"{stem}momentum_.fCoordinates.f{axis}"] = ak.Array([m[i] for m in momenta])
+        columns[f"{stem}vertex_.fCoordinates.fZ"] = ak.Array(
+            [np.full(len(t), z) for t, z in zip(events.tracks, events.vertex_z, strict=True)]
+        )
+        charges = [np.where(np.arange(len(t)) % 2, 1, -1) for t in events.tracks]
+        columns[f"{stem}charge_"] = ak.Array(charges)
         quality = [np.full(len(t), 7, np.uint8) for t in events.tracks]
         columns[f"{stem}quality_"] = ak.Array(quality)
     if "photons" not in skip:
@@ -251,7 +256,9 @@ def write_aod(
 
 
 def _numbers(name: str, column: ak.Array) -> ak.Array:
-    kind = {"EventAuxiliary": np.uint8, "id_": np.uint32, "quality_": np.uint8}
+    kind = {
+        "EventAuxiliary": np.uint8, "id_": np.uint32, "quality_": np.uint8, "charge_": np.int32,
+    }  # fmt: skip
     ending = next((k for k in kind if name.endswith(k)), None)
     return ak.values_astype(column, kind[ending] if ending else np.float32)
 
@@ -274,7 +281,8 @@ def ig_event(events: Events, i: int, signed: bool = False) -> dict[str, Any]:
     """One event as the dictionary that an event display stores."""
     types: dict[str, Any] = {
         "Event_V2": [["run", "int"], ["event", "int"], ["ls", "int"]],
-        "Tracks_V3": [["pos", "v3d"], ["pt", "double"], ["phi", "double"], ["eta", "double"]],
+        "Tracks_V3": [["pos", "v3d"], ["pt", "double"], ["phi", "double"], ["eta", "double"],
+                      ["charge", "int"]],
         "Photons_V1": [["energy", "double"], ["et", "double"], ["eta", "double"],
                        ["phi", "double"], ["pos", "v3d"], ["hadronicOverEm", "double"],
                        ["sigmaIetaIeta", "double"], ["r9", "double"]],
@@ -284,7 +292,8 @@ def ig_event(events: Events, i: int, signed: bool = False) -> dict[str, Any]:
     collections: dict[str, Any] = {
         "Event_V2": [[run, event, lumi]],
         "Tracks_V3": [
-            [[0, 0, 0], float(t[0]), float(t[2]), float(t[1])] for t in events.tracks[i]
+            [[0, 0, z], float(t[0]), float(t[2]), float(t[1]), 1 if k % 2 else -1]
+            for k, t in enumerate(events.tracks[i])
         ],
         "Photons_V1": [
             [float(pt * np.cosh(eta)), float(pt), float(eta), float(phi), [0, 0, z], 0.01, 0.009,

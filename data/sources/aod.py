@@ -65,7 +65,7 @@ class AodSource(Source):
             )
         found = {**self._hits, "TRK": self._tracks, "photons": self._photons}
         self.missing = tuple(name for name, product in found.items() if product is None)
-        self.channels = channel_columns(self.missing, ("EB", "EE"))
+        self.channels = channel_columns(self.missing, ("EB", "EE"), with_directions=True)
         self.format = "miniaod" if "patPhotons" in products.types else "aod"
         is_generated = any(name in products.types for name in edm.GENERATED)
         self.origin = "simulation" if is_generated else "collision"
@@ -164,6 +164,10 @@ class AodSource(Source):
 
     def _read_tracks(self, product: edm.Product, start: int, stop: int) -> Hits:
         leaves = {a: product.leaf(f".momentum_.fCoordinates.f{a}") for a in "XYZ"}
+        leaves |= {
+            "z": product.leaf(".vertex_.fCoordinates.fZ"),
+            "charge": product.leaf(".charge_"),
+        }
         if (quality := product.optional(".quality_")) is not None:
             leaves["quality"] = quality
         columns, counts = self._columns(product, leaves, start, stop)
@@ -178,7 +182,8 @@ class AodSource(Source):
         with np.errstate(divide="ignore", invalid="ignore"):
             eta = np.arcsinh(z / pt)
         phi = np.arctan2(y, x)
-        return track_hits(event[keep], stop - start, pt, eta, phi, self.warnings)
+        origin_z, charge = columns["z"][keep], columns["charge"][keep]
+        return track_hits(event[keep], stop - start, pt, eta, phi, origin_z, charge, self.warnings)
 
     def _read_photons(self, start: int, stop: int) -> ak.Array | None:
         product = self._photons

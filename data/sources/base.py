@@ -36,6 +36,9 @@ class Source(ABC):
         What the file lacks, of EB, EE, HBHE, TRK and photons.
     channels
         Hit channels it provides, with their columns in the store.
+    collections
+        Further objects it provides, by their place in the store (`objects/Jet`,
+        `truth/particles`), each with the types of its columns.
     has_truth
         Whether its batches carry `truth`.
     warnings
@@ -47,10 +50,12 @@ class Source(ABC):
     origin: str
     missing: tuple[str, ...] = ()
     channels: dict[str, list[str]]
+    collections: dict[str, dict[str, str]]
     has_truth: bool = False
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self.collections = {}
         self.warnings: Counter[str] = Counter()
 
     @abstractmethod
@@ -73,10 +78,20 @@ class Source(ABC):
         self.close()
 
 
-def channel_columns(missing: tuple[str, ...], timed: tuple[str, ...]) -> dict[str, list[str]]:
-    """Columns of the channels that are not missing; `timed` ones have a time."""
+def channel_columns(
+    missing: tuple[str, ...], timed: tuple[str, ...], with_directions: bool = False
+) -> dict[str, list[str]]:
+    """Columns of the channels that are not missing.
+
+    `timed` ones have a time; `with_directions` tells that tracks have direction, z and charge.
+    """
     return {
-        channel: ["cell", "energy", *(["time"] if channel in timed else [])]
+        channel: [
+            "cell",
+            "energy",
+            *(["time"] if channel in timed else []),
+            *(["eta", "phi", "z", "charge"] if channel == "TRK" and with_directions else []),
+        ]
         for channel in CHANNELS
         if channel not in missing
     }
@@ -136,16 +151,38 @@ def track_hits(
     pt: NDArray[np.floating],
     eta: NDArray[np.floating],
     phi: NDArray[np.floating],
+    z: NDArray[np.floating],
+    charge: NDArray[np.integer],
     warnings: Counter[str],
 ) -> Hits:
-    """Tracks at the ECAL cell that their direction at the origin points to, not propagated."""
+    """Tracks at the ECAL cell that their direction at the origin points to, not propagated.
+
+    Directions and z are kept to a part in 8192 (0.02 of a crystal's width at the barrel's end):
+    the rest of their bits does not compress and means nothing.
+    """
     finite = np.isfinite(pt) & np.isfinite(eta) & np.isfinite(phi) & (pt > 0)
     if not finite.all():
         warnings["TRK: tracks without a finite positive pt"] += int((~finite).sum())
     keep = finite & (np.abs(np.where(finite, eta, 0)) < MAX_TRACK_ETA)
     cell = ecal_cell(eta[keep], phi[keep])
-    columns = {"eta": eta[keep], "phi": phi[keep]}
-    return Hits.from_events(event[keep], n_events, cell, pt[keep], **columns)
+    directions = {"eta": eta, "phi": phi, "z": z}
+    rounded = {name: rounded_to_bits(column[keep]) for name, column in directions.items()}
+    return Hits.from_events(event[keep], n_events, cell, pt[keep], charge=charge[keep], **rounded)
+
+
+def rounded_to_bits(values: NDArray[np.floating], bits: int = 12) -> NDArray[np.float32]:
+    """Floats with all but the leading `bits` of the mantissa's 23 rounded away.
+
+    Round half to even on the bit pattern (Zender, Geosci. Model Dev. 9, 3199, 2016), so that what
+    is stored compresses; not-a-number and infinities are kept.
+    """
+    pattern = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
+    drop = np.uint32(23 - bits)
+    half = (np.uint32(1) << (drop - np.uint32(1))) - np.uint32(1)
+    odd = (pattern >> drop) & np.uint32(1)
+    rounded = (pattern + half + odd) & ~np.uint32((1 << int(drop)) - 1)
+    finite = np.isfinite(pattern.view(np.float32))
+    return np.where(finite, rounded, pattern).astype(np.uint32).view(np.float32)
 
 
 def _positive(

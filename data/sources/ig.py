@@ -53,7 +53,7 @@ class IgSource(Source):
         first = _Event(self, self._members[0])
         self.origin = "simulation" if first.identifiers()[0] == 1 else "collision"
         self.missing = self._missing_everywhere()
-        self.channels = channel_columns(self.missing, ("EB", "EE"))
+        self.channels = channel_columns(self.missing, ("EB", "EE"), with_directions=True)
 
     def batches(self, start: int, stop: int, chunk: int) -> Iterator[EventBatch]:
         for first, last in ranges(start, stop, chunk):
@@ -129,10 +129,16 @@ class IgSource(Source):
     def _tracks(self, events: list[_Event]) -> Hits:
         columns = {
             field: [event.numbers("Tracks", field) for event in events]
-            for field in ("pt", "eta", "phi")
+            for field in ("pt", "eta", "phi", "charge")
         }
+        columns["z"] = [
+            np.array([pos[2] * CENTIMETRES for pos in event.column("Tracks", "pos")])
+            for event in events
+        ]
         index, flat = _flatten(columns)
-        return track_hits(index, len(events), flat["pt"], flat["eta"], flat["phi"], self.warnings)
+        directions = (flat[name] for name in ("pt", "eta", "phi", "z"))
+        charge = flat["charge"].astype(np.int8)
+        return track_hits(index, len(events), *directions, charge, self.warnings)
 
     def _photons(self, events: list[_Event]) -> ak.Array:
         columns = {
