@@ -1,6 +1,6 @@
 """Readers of every input format; `open_source` tells them apart by content."""
 
 from data.sources.base import Source
-from data.sources.detect import open_source
+from data.sources.opening import open_source
 
 __all__ = ["Source", "open_source"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
@@ -25,7 +26,8 @@ class Source(ABC):
     Attributes
     ----------
     path
-        The file.
+        The file as errors name it: its path, or the address it was fetched or is read from.
+        Readers open their file in the constructor, by the path given there.
     format
         `aod`, `miniaod`, `rhtree` or `ig`.
     n_events
@@ -54,8 +56,9 @@ class Source(ABC):
     has_truth: bool = False
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = str(path)
         self.collections = {}
+        self.holds = ExitStack()  # what must last as long as the source, such as a fetched copy
         self.warnings: Counter[str] = Counter()
 
     @abstractmethod
@@ -76,6 +79,7 @@ class Source(ABC):
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+        self.holds.close()
 
 
 def channel_columns(

@@ -15,26 +15,14 @@ from data.sources.root_file import DAMAGED, open_root, open_tree, reason
 _ACCEPTED = "accepted: CMS AOD, AODSIM, RECO, MiniAOD 2015/2016, fevt/RHTree, event display (.ig)"
 
 
-def open_source(path: str | Path) -> Source:
-    """Open an input file with the reader of its format.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, empty, damaged, of an unknown format, or of a format without
-        rechits; the message says what was found and what to use.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(path, "no such file")
-    with open(path, "rb") as handle:
-        magic = handle.read(8)
+def open_local(path: Path, magic: bytes) -> Source:
+    """Open a file on disk with the reader of its format, told by its first 8 bytes `magic`."""
     if not magic:
         raise InputError(path, "the file is empty", "fetch it again")
     if magic.startswith(b"PK\x03\x04"):
         return IgSource(path)
     if magic.startswith(b"root"):
-        return _open_root_source(path)
+        return open_root_source(str(path), open_root(path))
     if magic == b"\x89HDF\r\n\x1a\n":
         raise InputError(
             path, "HDF5, not an input of preprocess", "an event store is read by the later stages"
@@ -42,8 +30,8 @@ def open_source(path: str | Path) -> Source:
     raise InputError(path, f"unknown format (the file begins with {magic!r})", _ACCEPTED)
 
 
-def _open_root_source(path: Path) -> Source:
-    file = open_root(path)
+def open_root_source(path: str, file: Any) -> Source:
+    """The reader of an open ROOT file, told by its trees; `path` is how errors name the file."""
     try:
         if TREE in file:
             return RHTreeSource(path, file)
@@ -68,7 +56,7 @@ def _open_root_source(path: Path) -> Source:
     )  # fmt: skip
 
 
-def _open_events(path: Path, tree: Any) -> Source:
+def _open_events(path: str, tree: Any) -> Source:
     if not hasattr(tree, "num_entries") or not hasattr(tree, "branches"):
         raise InputError(path, f"Events is a {type(tree).__name__}, not a TTree", _ACCEPTED)
     names = {branch.name for branch in tree.branches}

@@ -7,7 +7,6 @@ and leaves by the end of their names, because real files nest them and others wr
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from common.errors import InputError
@@ -58,7 +57,7 @@ GENERATED = ("recoGenParticles", "GenEventInfoProduct", "edmHepMCProduct", "LHEE
 class Product:
     """One product: its leaves by full name."""
 
-    def __init__(self, path: Path, label: Label, process: str, leaves: dict[str, Any]) -> None:
+    def __init__(self, path: str, label: Label, process: str, leaves: dict[str, Any]) -> None:
         self.path, self.label, self.process, self.leaves = path, label, process, leaves
 
     def leaf(self, *endings: str) -> Any:
@@ -91,7 +90,7 @@ class Product:
 class Products:
     """The products of an `Events` tree."""
 
-    def __init__(self, path: Path, tree: Any) -> None:
+    def __init__(self, path: str, tree: Any) -> None:
         self.path = path
         self._branches: dict[Label, dict[str, list[Any]]] = {}
         for branch in tree.branches:

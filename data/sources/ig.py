@@ -40,7 +40,7 @@ class IgSource(Source):
     def __init__(self, path: str | Path) -> None:
         super().__init__(path)
         try:
-            self._zip = zipfile.ZipFile(self.path)
+            self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError, ValueError) as error:
             raise InputError(path, f"not a readable zip file: {error}", "fetch it again") from error
         self._members = [m for m in self._zip.infolist() if _is_event(m.filename)]

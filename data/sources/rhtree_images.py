@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,7 +39,7 @@ class ImageBranch:
         Cells of the image.
     """
 
-    def __init__(self, path: Path, tree: Any, name: str, n_cells: int) -> None:
+    def __init__(self, path: str, tree: Any, name: str, n_cells: int) -> None:
         self.path, self.name, self.n_cells = path, name, n_cells
         branches = {branch.name: branch for branch in tree.branches}
         self.dense: Any = branches.get(name)

@@ -15,7 +15,7 @@ from common.errors import InputError
 DAMAGED = "fetch the file again and compare its checksum, or leave it out"
 
 
-def open_root(path: Path) -> Any:
+def open_root(path: str | Path) -> Any:
     """Open a ROOT file.
 
     Raises
@@ -30,7 +30,7 @@ def open_root(path: Path) -> Any:
         raise InputError(path, f"not a readable ROOT file: {reason(error)}", DAMAGED) from error
 
 
-def open_tree(path: Path, file: Any, name: str) -> Any:
+def open_tree(path: str | Path, file: Any, name: str) -> Any:
     """Open a TTree of an open file."""
     try:
         return file[name]
@@ -39,7 +39,12 @@ def open_tree(path: Path, file: Any, name: str) -> Any:
 
 
 def read(
-    path: Path, branch: Any, start: int, stop: int, interpretation: Any = None, library: str = "ak"
+    path: str | Path,
+    branch: Any,
+    start: int,
+    stop: int,
+    interpretation: Any = None,
+    library: str = "ak",
 ) -> Any:
     """Read entries start:stop of one branch.
 
