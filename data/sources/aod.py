@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from common.errors import InputError
 from data.batch import EventBatch, Hits
 from data.sources import edm_products as edm
-from data.sources.base import Source, channel_columns, ecal_hits, hbhe_hits, ranges, track_hits
+from data.sources.base import (
+    ReadOptions,
+    Source,
+    channel_columns,
+    ecal_hits,
+    hbhe_hits,
+    ranges,
+    track_hits,
+)
 from data.sources.event_auxiliary import EventIds, LayoutError, decode
 from data.sources.root_file import flat, read
 
@@ -44,7 +52,7 @@ class AodSource(Source):
         If the file is unsplit, or has no ECAL rechits.
     """
 
-    def __init__(self, path: str | Path, tree: Any) -> None:
+    def __init__(self, path: str | Path, tree: Any, options: ReadOptions = DEFAULT) -> None:
         super().__init__(path)
         self._tree = tree
         self.n_events = int(tree.num_entries)

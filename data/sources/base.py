@@ -6,8 +6,9 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,32 @@ from data.detector.geometry import N_HBHE, ecal_cell
 
 IntArray = NDArray[np.int64]
 MAX_TRACK_ETA = 3.0  # as the paper's ntuple
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What to read of a file, beyond hits, photons and vertices.
+
+    Attributes
+    ----------
+    objects
+        Further objects wanted of EDM files, by the last part of their place in the store (`Jet`,
+        `Electron`, `Muon`, `MET`, `particles`), or `all`. Formats that hold nothing else bring
+        theirs unasked.
+    hcal_upsampling
+        How imported dense images spread a tower over its 25 crystals: `conserving` (divided by
+        25) or `repeated`.
+    """
+
+    objects: tuple[str, ...] = ()
+    hcal_upsampling: Literal["conserving", "repeated"] = "conserving"
+
+    def wants(self, place: str) -> bool:
+        """Whether the objects of a place in the store, such as `objects/Jet`, are wanted."""
+        return "all" in self.objects or place.rpartition("/")[2] in self.objects
+
+
+DEFAULT = ReadOptions()
 
 
 class Source(ABC):

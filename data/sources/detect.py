@@ -7,7 +7,7 @@ from typing import Any
 
 from common.errors import InputError, PipelineError
 from data.sources.aod import AodSource
-from data.sources.base import Source
+from data.sources.base import ReadOptions, Source
 from data.sources.ig import IgSource
 from data.sources.rhtree import TREE, RHTreeSource
 from data.sources.root_file import DAMAGED, open_root, open_tree, reason
@@ -15,14 +15,14 @@ from data.sources.root_file import DAMAGED, open_root, open_tree, reason
 _ACCEPTED = "accepted: CMS AOD, AODSIM, RECO, MiniAOD 2015/2016, fevt/RHTree, event display (.ig)"
 
 
-def open_local(path: Path, magic: bytes) -> Source:
+def open_local(path: Path, magic: bytes, options: ReadOptions) -> Source:
     """Open a file on disk with the reader of its format, told by its first 8 bytes `magic`."""
     if not magic:
         raise InputError(path, "the file is empty", "fetch it again")
     if magic.startswith(b"PK\x03\x04"):
         return IgSource(path)
     if magic.startswith(b"root"):
-        return open_root_source(str(path), open_root(path))
+        return open_root_source(str(path), open_root(path), options)
     if magic == b"\x89HDF\r\n\x1a\n":
         raise InputError(
             path, "HDF5, not an input of preprocess", "an event store is read by the later stages"
@@ -30,13 +30,13 @@ def open_local(path: Path, magic: bytes) -> Source:
     raise InputError(path, f"unknown format (the file begins with {magic!r})", _ACCEPTED)
 
 
-def open_root_source(path: str, file: Any) -> Source:
+def open_root_source(path: str, file: Any, options: ReadOptions) -> Source:
     """The reader of an open ROOT file, told by its trees; `path` is how errors name the file."""
     try:
         if TREE in file:
             return RHTreeSource(path, file)
         if "Events" in file:
-            return _open_events(path, open_tree(path, file, "Events"))
+            return _open_events(path, open_tree(path, file, "Events"), options)
         if not file.keys():
             raise InputError(
                 path, "an empty or damaged ROOT file: it holds nothing",
@@ -56,12 +56,12 @@ def open_root_source(path: str, file: Any) -> Source:
     )  # fmt: skip
 
 
-def _open_events(path: str, tree: Any) -> Source:
+def _open_events(path: str, tree: Any, options: ReadOptions) -> Source:
     if not hasattr(tree, "num_entries") or not hasattr(tree, "branches"):
         raise InputError(path, f"Events is a {type(tree).__name__}, not a TTree", _ACCEPTED)
     names = {branch.name for branch in tree.branches}
     if "EventAuxiliary" in names:
-        return AodSource(path, tree)
+        return AodSource(path, tree, options)
     if {"run", "luminosityBlock", "event"} <= names:
         held = [n for n in ("Photon", "Electron", "Jet", "GenPart") if f"n{n}" in names]
         raise InputError(

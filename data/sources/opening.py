@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from common.errors import InputError
-from data.sources.base import Source
+from data.sources.base import DEFAULT, ReadOptions, Source
 from data.sources.detect import open_local
 
 
-def open_source(path: str | Path) -> Source:
+def open_source(path: str | Path, options: ReadOptions = DEFAULT) -> Source:
     """Open an input file with the reader of its format.
 
     Raises
@@ -23,4 +23,4 @@ def open_source(path: str | Path) -> Source:
         raise InputError(path, "no such file")
     with open(path, "rb") as handle:
         magic = handle.read(8)
-    return open_local(path, magic)
+    return open_local(path, magic, options)
