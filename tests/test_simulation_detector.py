@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.detector.geometry import EE_VALID, N_EB, N_HBHE, detector_eta, eb_uv
+from data.detector.helix import BARREL, ENDCAP, to_calorimeter
 from data.reconstruction import find_photons
 from data.simulation import profiles
 from data.simulation.calorimeter import ECAL_SCALE, merge
@@ -18,7 +19,7 @@ from data.simulation.imperfections import DEAD, gap_transmission
 from data.simulation.particles import CODE_OF, ParticleLists, read
 from data.simulation.pileup import MinimumBiasLibrary, Overlay
 from data.simulation.profiles import Cells
-from data.simulation.propagation import BARREL, ENDCAP, Electrons, to_calorimeter
+from data.simulation.propagation import Electrons
 from data.simulation.readout import BARREL_READOUT, read_barrel, read_endcap, read_hcal
 from data.simulation.response import simulate_response
 

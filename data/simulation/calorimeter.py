@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.detector.geometry import EE_VALID, eb_uv, hbhe_cell
+from data.detector.helix import BARREL, ENDCAP, Impact
 from data.simulation import profiles
 from data.simulation.imperfections import RESPONSE, gap_transmission
 from data.simulation.profiles import Cells, join
-from data.simulation.propagation import BARREL, ENDCAP, Impact
 
 FloatArray = NDArray[np.float64]
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from data.detector.helix import Impact, to_calorimeter
 from data.simulation import profiles
 from data.simulation.calorimeter import barrel_cells, endcap_cells, tower_cells
 from data.simulation.particles import CHARGE, MASS, PDG_ID, ParticleLists
 from data.simulation.profiles import Cells, join
-from data.simulation.propagation import Electrons, Impact, to_calorimeter
+from data.simulation.propagation import Electrons
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
