@@ -18,6 +18,7 @@ from data.detector.detid import eb_detid, ee_detid, hbhe_detid
 from data.detector.geometry import EE_VALID, detector_eta, ecal_cell
 
 AOD = "{}__RECO.obj."
+ZLIB, ZSTD = uproot.ZLIB(1), uproot.ZSTD(1)
 DENSE = {
     "EB_energy": 61200, "EEm_energy": 10000, "EEp_energy": 10000, "HBHE_energy": 4032,
     "ECAL_tracksPt": 100800,
@@ -112,6 +113,7 @@ def write_rhtree(
     truth: bool = False,
     step: int = 4,
     overwrite: dict[str, NDArray] | None = None,
+    compression: Any = ZSTD,
 ) -> Path:
     """Write `fevt/RHTree` as fixed arrays, counter + jagged dense arrays, or sparse lists."""
     columns: dict[str, Any] = {
@@ -135,7 +137,7 @@ def write_rhtree(
         columns["m0"] = np.where(np.arange(len(events)) % 2 == 0, 125.0, 0.0).astype(np.float32)
     else:
         columns |= {"vertex_z": events.vertex_z.astype(np.float32), "pho": _photons(events)}
-    with uproot.recreate(path, compression=uproot.ZSTD(1)) as file:
+    with uproot.recreate(path, compression=compression) as file:
         _write_tree(file, "fevt/RHTree", columns, len(events), step)
         if truth:
             _write_tree(file, "fevt/Truth", _truth(events), len(events), step)
@@ -213,6 +215,7 @@ def write_aod(
     process: str = "RECO",
     skip: tuple[str, ...] = (),
     overwrite: dict[str, Any] | None = None,
+    compression: Any = ZLIB,
 ) -> Path:
     """Write an `Events` tree with the 2012 AOD's leaves under flat dotted names."""
     columns: dict[str, Any] = {
@@ -229,8 +232,12 @@ def write_aod(
         if channel not in skip:
             stem = f"{label}_{process}.obj.obj."
             ids = [_detids(channel, cells) for cells in events.cells[channel]]
-            columns[f"{stem}id_.id_"] = ak.Array(ids)
-            columns[f"{stem}energy_"] = ak.Array(events.energies[channel])
+            order = [np.argsort(event) for event in ids]  # as CMS's sorted collections
+            energies = events.energies[channel]
+            columns[f"{stem}id_.id_"] = ak.Array([i[o] for i, o in zip(ids, order, strict=True)])
+            columns[f"{stem}energy_"] = ak.Array(
+                [e[o] for e, o in zip(energies, order, strict=True)]
+            )
     if "TRK" not in skip:
         stem = f"recoTracks_generalTracks__{process}.obj."
         momenta = [_momentum(track) for track in events.tracks]
@@ -250,7 +257,7 @@ def write_aod(
         z = np.repeat(events.vertex_z[:, None], 2, axis=1)
         columns[f"{stem}vertex_.fCoordinates.fZ"] = ak.from_regular(ak.Array(z))
     columns = {name: _numbers(name, c) for name, c in (columns | (overwrite or {})).items()}
-    with uproot.recreate(path) as file:
+    with uproot.recreate(path, compression=compression) as file:
         _write_tree(file, "Events", columns, len(events), len(events))
     return path
 

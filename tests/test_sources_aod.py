@@ -11,7 +11,7 @@ import uproot
 
 from common.errors import InputError
 from data.detector.detid import eb_detid, hbhe_detid
-from data.sources import open_source
+from data.sources import ReadOptions, open_source
 from tests.made_files import event_auxiliary, make_events, write_aod
 
 EB_STEM = "EcalRecHitsSorted_reducedEcalRecHitsEB__RECO.obj.obj."
@@ -57,20 +57,21 @@ def test_generated_particles_mean_simulation(tmp_path: Path) -> None:
 
 
 def test_hits_are_treated_as_in_the_ntuple(tmp_path: Path) -> None:
-    """E <= 0 and non-finite hits are skipped, the last duplicate wins, strange DetIds drop."""
+    """E <= 0 hits are skipped, the last duplicate wins; unless strict, impossible ones drop."""
     events = make_events(1)
-    good = int(events.cells["EB"][0][0])
-    detid = [*eb_detid(np.array([good, good, good + 1, good + 2, good])).tolist(), 12345]
-    energy = [1.0, 2.0, -1.0, float("nan"), 0.0, 5.0]
+    detid = [12345, *eb_detid(np.array([40_000, 40_000, 40_000, 40_001, 40_002])).tolist()]
+    energy = [5.0, 1.0, 2.0, 0.0, -1.0, float("nan")]
     path = write_aod(
         tmp_path / "a.root",
         events,
         overwrite={f"{EB_STEM}id_.id_": ak.Array([detid]), f"{EB_STEM}energy_": ak.Array([energy])},
     )
-    with open_source(path) as source:
+    with open_source(path) as source, pytest.raises(InputError, match="names no cell of EB"):
+        list(source.batches(0, 1, 10))
+    with open_source(path, ReadOptions(strict=False)) as source:
         (batch,) = source.batches(0, 1, 10)
         warnings = dict(source.warnings)
-    assert batch.hits["EB"].cell.tolist() == [good]
+    assert batch.hits["EB"].cell.tolist() == [40_000]
     assert batch.hits["EB"].energy.tolist() == [2.0]
     assert warnings == {
         "EB: hits with an energy that is not finite": 1,

@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from common.errors import InputError
 from data.batch import EventBatch, Hits
 from data.sources import edm_products as edm
+from data.sources import plausible
+from data.sources.aod_objects import EdmObjects
 from data.sources.base import (
+    DEFAULT,
     ReadOptions,
     Source,
     channel_columns,
@@ -24,6 +27,7 @@ from data.sources.base import (
     track_hits,
 )
 from data.sources.event_auxiliary import EventIds, LayoutError, decode
+from data.sources.plausible import Place
 from data.sources.root_file import flat, read
 
 HIGH_PURITY = 1 << 2  # bit of reco::Track's quality_
@@ -53,7 +57,7 @@ class AodSource(Source):
     """
 
     def __init__(self, path: str | Path, tree: Any, options: ReadOptions = DEFAULT) -> None:
-        super().__init__(path)
+        super().__init__(path, options)
         self._tree = tree
         self.n_events = int(tree.num_entries)
         products = edm.Products(self.path, tree)
@@ -74,6 +78,8 @@ class AodSource(Source):
         found = {**self._hits, "TRK": self._tracks, "photons": self._photons}
         self.missing = tuple(name for name, product in found.items() if product is None)
         self.channels = channel_columns(self.missing, ("EB", "EE"), with_directions=True)
+        self._objects = EdmObjects(products, options)
+        self.collections = self._objects.types
         self.format = "miniaod" if "patPhotons" in products.types else "aod"
         is_generated = any(name in products.types for name in edm.GENERATED)
         self.origin = "simulation" if is_generated else "collision"
@@ -111,6 +117,7 @@ class AodSource(Source):
             vertex_z=_vertex_z(photons, first_z),
             n_vertices=n_vertices,
             missing=self.missing,
+            collections=self._objects.read(self._columns, start, stop, self.warnings),
         )
 
     def _identifiers(self, start: int, stop: int) -> EventIds:
@@ -132,18 +139,31 @@ class AodSource(Source):
             self.warnings["events without lumi section in their EventID"] += int(
                 (~ids.has_lumi).sum()
             )
+        plausible.identifiers(self._place("EventAuxiliary", start), ids.run, ids.lumi, ids.event)
         return ids
 
+    def _place(self, what: object, start: int) -> Place:
+        return Place(self.path, str(what), start, self.strict)
+
     def _columns(
-        self, product: edm.Product, leaves: dict[str, Any], start: int, stop: int
+        self,
+        product: edm.Product,
+        leaves: dict[str, Any],
+        start: int,
+        stop: int,
+        kind: str = "objects",
     ) -> tuple[dict[str, NDArray], NDArray[np.int64]]:
-        """Flat columns of a collection, checked to be of equal length in every event."""
+        """Flat columns of a collection, checked to be of equal length in every event.
+
+        `kind` says how many there may be in an event (`plausible.MOST`).
+        """
         columns: dict[str, NDArray] = {}
         counts: NDArray[np.int64] | None = None
         for name, branch in leaves.items():
             columns[name], found = flat(read(self.path, branch, start, stop))
             if counts is None:
                 counts = found
+                plausible.counts(self._place(branch.name, start), kind, counts)
             elif not np.array_equal(counts, found):
                 entry = start + int(np.argmin(counts == found))
                 raise InputError(
@@ -159,16 +179,17 @@ class AodSource(Source):
         leaves = {"detid": product.leaf(".id_.id_", ".id_"), "energy": product.leaf(".energy_")}
         if channel != "HBHE" and (time := product.optional(".time_")) is not None:
             leaves["time"] = time
-        columns, counts = self._columns(product, leaves, start, stop)
+        columns, counts = self._columns(product, leaves, start, stop, channel)
         n_events = stop - start
         if (empty := int((counts == 0).sum())) > 0:
             self.warnings[f"{channel}: events whose rechit collection is empty"] += empty
         event = np.repeat(np.arange(n_events), counts)
         detid, energy = columns["detid"], columns["energy"]
+        place = self._place(product.label, start)
         if channel == "HBHE":
-            return hbhe_hits(event, n_events, detid, energy, self.warnings)
+            return hbhe_hits(event, n_events, detid, energy, self.warnings, place)
         time = columns.get("time")
-        return ecal_hits(channel, event, n_events, detid, energy, time, self.warnings)
+        return ecal_hits(channel, event, n_events, detid, energy, time, self.warnings, place)
 
     def _read_tracks(self, product: edm.Product, start: int, stop: int) -> Hits:
         leaves = {a: product.leaf(f".momentum_.fCoordinates.f{a}") for a in "XYZ"}
@@ -178,7 +199,7 @@ class AodSource(Source):
         }
         if (quality := product.optional(".quality_")) is not None:
             leaves["quality"] = quality
-        columns, counts = self._columns(product, leaves, start, stop)
+        columns, counts = self._columns(product, leaves, start, stop, "TRK")
         event = np.repeat(np.arange(stop - start), counts)
         if quality is None:
             self.warnings["TRK: tracks without a quality, all taken"] += len(event)
@@ -191,7 +212,10 @@ class AodSource(Source):
             eta = np.arcsinh(z / pt)
         phi = np.arctan2(y, x)
         origin_z, charge = columns["z"][keep], columns["charge"][keep]
-        return track_hits(event[keep], stop - start, pt, eta, phi, origin_z, charge, self.warnings)
+        return track_hits(
+            event[keep], stop - start, pt, eta, phi, origin_z, charge, self.warnings,
+            self._place(product.label, start),
+        )  # fmt: skip
 
     def _read_photons(self, start: int, stop: int) -> ak.Array | None:
         product = self._photons
@@ -200,7 +224,9 @@ class AodSource(Source):
         leaves = {name: product.leaf(*endings) for name, endings in _KINEMATICS.items()}
         optional = {name: product.optional(end) for name, end in _PHOTON_OPTIONAL.items()}
         leaves |= {name: branch for name, branch in optional.items() if branch is not None}
-        columns, counts = self._columns(product, leaves, start, stop)
+        columns, counts = self._columns(product, leaves, start, stop, "photons")
+        limits = plausible.PHOTON | {"vertex_z": plausible.VERTEX_Z}
+        plausible.columns(self._place(product.label, start), columns, limits, counts)
         photons = {name: columns[name] for name in ("pt", "eta", "phi")}
         photons["energy"] = columns["pt"] * np.cosh(columns["eta"])
         for name in ("sigma_ieta_ieta", "pixel_seed", "vertex_z"):
@@ -223,6 +249,9 @@ class AodSource(Source):
         if leaf is None:
             return None, None
         z, counts = flat(read(self.path, leaf, start, stop))
+        place = self._place(leaf.name, start)
+        plausible.counts(place, "vertices", counts)
+        plausible.columns(place, {"z": z}, {"z": plausible.VERTEX_Z}, counts)
         first = np.full(stop - start, np.nan)
         first[counts > 0] = z[(np.cumsum(counts) - counts)[counts > 0]]
         return counts.astype(np.int32), first

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from data.batch import CHANNELS, EventBatch, Hits
 from data.detector.detid import eb_cells, ee_cells, hbhe_image_cells, hbhe_towers
 from data.detector.geometry import N_HBHE, ecal_cell
+from data.sources import plausible
+from data.sources.plausible import Place
 
 IntArray = NDArray[np.int64]
 MAX_TRACK_ETA = 3.0  # as the paper's ntuple
@@ -34,10 +36,14 @@ class ReadOptions:
     hcal_upsampling
         How imported dense images spread a tower over its 25 crystals: `conserving` (divided by
         25) or `repeated`.
+    strict
+        Refuse a file with values that no such file holds (`data.sources.plausible`); otherwise
+        skip and count them.
     """
 
     objects: tuple[str, ...] = ()
     hcal_upsampling: Literal["conserving", "repeated"] = "conserving"
+    strict: bool = True
 
     def wants(self, place: str) -> bool:
         """Whether the objects of a place in the store, such as `objects/Jet`, are wanted."""
@@ -70,6 +76,8 @@ class Source(ABC):
         `truth/particles`), each with the types of its columns.
     has_truth
         Whether its batches carry `truth`.
+    strict
+        Whether impossible values are refused, or skipped and counted.
     warnings
         What was dropped or had to be assumed so far, counted.
     """
@@ -82,8 +90,9 @@ class Source(ABC):
     collections: dict[str, dict[str, str]]
     has_truth: bool = False
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, options: ReadOptions = DEFAULT) -> None:
         self.path = str(path)
+        self.strict = options.strict
         self.collections = {}
         self.holds = ExitStack()  # what must last as long as the source, such as a fetched copy
         self.warnings: Counter[str] = Counter()
@@ -97,6 +106,11 @@ class Source(ABC):
         InputError
             If the file is damaged; the message names branch or member, and entries.
         """
+
+    @property
+    def basket_edges(self) -> list[int]:
+        """Entries at which the file's blocks begin and end; reading by them repeats no work."""
+        return []
 
     def close(self) -> None:  # noqa: B027  (optional to override)
         """Release the file."""
@@ -142,10 +156,18 @@ def ecal_hits(
     energy: NDArray[np.floating],
     time: NDArray[np.floating] | None,
     warnings: Counter[str],
+    place: Place,
 ) -> Hits:
-    """EB or EE rechits as the ntuple fills them: energies > 0 only, the last duplicate wins."""
+    """EB or EE rechits as the ntuple fills them: energies > 0 only, the last duplicate wins.
+
+    Raises
+    ------
+    InputError
+        For hits that cannot be, unless the place is not strict.
+    """
     cell, valid = (eb_cells if channel == "EB" else ee_cells)(detid)
-    keep = _positive(channel, energy, warnings) & _known(channel, valid, warnings)
+    keep = plausible.hits(place, channel, event, detid, valid, energy, time, warnings)
+    keep &= _positive(channel, energy, warnings)
     rows = np.flatnonzero(keep)
     key = event[rows] * 100_000 + cell[rows]
     # np.unique keeps the first of equal keys, so look at the hits backwards.
@@ -165,10 +187,12 @@ def hbhe_hits(
     detid: NDArray[np.integer],
     energy: NDArray[np.floating],
     warnings: Counter[str],
+    place: Place,
 ) -> Hits:
-    """HBHE rechits summed over depths into the cells of the 56 x 72 image."""
-    keep = _positive("HBHE", energy, warnings)
-    keep &= _known("HBHE", hbhe_towers(detid).valid, warnings)
+    """HBHE rechits summed over depths into the cells of the 56 x 72 image; see `ecal_hits`."""
+    valid = hbhe_towers(detid).valid
+    keep = plausible.hits(place, "HBHE", event, detid, valid, energy, None, warnings)
+    keep &= _positive("HBHE", energy, warnings)
     event, energy = event[keep], energy[keep]
     cell, share, hit = hbhe_image_cells(detid[keep], energy)
     key, inverse = np.unique(event[hit] * N_HBHE + cell, return_inverse=True)
@@ -185,16 +209,23 @@ def track_hits(
     z: NDArray[np.floating],
     charge: NDArray[np.integer],
     warnings: Counter[str],
+    place: Place,
 ) -> Hits:
     """Tracks at the ECAL cell that their direction at the origin points to, not propagated.
 
     Directions and z are kept to a part in 8192 (0.02 of a crystal's width at the barrel's end):
     the rest of their bits does not compress and means nothing.
+
+    Raises
+    ------
+    InputError
+        For tracks that cannot be, unless the place is not strict.
     """
+    possible = plausible.tracks(place, event, pt, z, charge, warnings)
     finite = np.isfinite(pt) & np.isfinite(eta) & np.isfinite(phi) & (pt > 0)
     if not finite.all():
         warnings["TRK: tracks without a finite positive pt"] += int((~finite).sum())
-    keep = finite & (np.abs(np.where(finite, eta, 0)) < MAX_TRACK_ETA)
+    keep = finite & possible & (np.abs(np.where(finite, eta, 0)) < MAX_TRACK_ETA)
     cell = ecal_cell(eta[keep], phi[keep])
     directions = {"eta": eta, "phi": phi, "z": z}
     rounded = {name: rounded_to_bits(column[keep]) for name, column in directions.items()}
@@ -219,16 +250,6 @@ def rounded_to_bits(values: NDArray[np.floating], bits: int = 12) -> NDArray[np.
 def _positive(
     channel: str, energy: NDArray[np.floating], warnings: Counter[str]
 ) -> NDArray[np.bool_]:
-    finite = np.isfinite(energy)
-    positive = finite & (energy > 0)
-    if not finite.all():
-        warnings[f"{channel}: hits with an energy that is not finite"] += int((~finite).sum())
-    if (dropped := int((finite & ~positive).sum())) > 0:
+    if (dropped := int((energy <= 0).sum())) > 0:
         warnings[f"{channel}: hits with E <= 0, skipped as in the ntuple"] += dropped
-    return positive
-
-
-def _known(channel: str, valid: NDArray[np.bool_], warnings: Counter[str]) -> NDArray[np.bool_]:
-    if not valid.all():
-        warnings[f"{channel}: hits whose DetId names no cell"] += int((~valid).sum())
-    return valid
+    return np.asarray(energy > 0)

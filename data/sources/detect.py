@@ -20,7 +20,7 @@ def open_local(path: Path, magic: bytes, options: ReadOptions) -> Source:
     if not magic:
         raise InputError(path, "the file is empty", "fetch it again")
     if magic.startswith(b"PK\x03\x04"):
-        return IgSource(path)
+        return IgSource(path, options)
     if magic.startswith(b"root"):
         return open_root_source(str(path), open_root(path), options)
     if magic == b"\x89HDF\r\n\x1a\n":
@@ -34,7 +34,7 @@ def open_root_source(path: str, file: Any, options: ReadOptions) -> Source:
     """The reader of an open ROOT file, told by its trees; `path` is how errors name the file."""
     try:
         if TREE in file:
-            return RHTreeSource(path, file)
+            return RHTreeSource(path, file, options)
         if "Events" in file:
             return _open_events(path, open_tree(path, file, "Events"), options)
         if not file.keys():

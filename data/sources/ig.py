@@ -14,8 +14,19 @@ from numpy.typing import NDArray
 
 from common.errors import InputError
 from data.batch import EventBatch, Hits
-from data.sources.base import Source, channel_columns, ecal_hits, hbhe_hits, ranges, track_hits
+from data.sources import plausible
+from data.sources.base import (
+    DEFAULT,
+    ReadOptions,
+    Source,
+    channel_columns,
+    ecal_hits,
+    hbhe_hits,
+    ranges,
+    track_hits,
+)
 from data.sources.ig_text import MAX_CHARACTERS, IgFormatError, parse_event
+from data.sources.plausible import Place
 
 CENTIMETRES = 100.0  # the format's lengths are in metres
 _RECHITS = {"EB": ("EBRecHits",), "EE": ("EERecHits",), "HBHE": ("HBRecHits", "HERecHits")}
@@ -37,8 +48,8 @@ class IgSource(Source):
 
     format = "ig"
 
-    def __init__(self, path: str | Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: str | Path, options: ReadOptions = DEFAULT) -> None:
+        super().__init__(path, options)
         try:
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError, ValueError) as error:
@@ -100,10 +111,12 @@ class IgSource(Source):
         photons = self._photons(events)
         first_vertex = np.array([v[0][2] * CENTIMETRES if len(v) else np.nan for v in vertices])
         of_photons = ak.to_numpy(ak.fill_none(ak.firsts(photons.vertex_z), np.nan))
+        run, lumi, number = (np.array(column, dtype=np.uint64) for column in zip(*ids, strict=True))
+        plausible.identifiers(self._place("Event", events), run, lumi, number)
         return EventBatch(
-            run=np.array([i[0] for i in ids], dtype=np.uint32),
-            lumi=np.array([i[1] for i in ids], dtype=np.uint32),
-            event=np.array([i[2] for i in ids], dtype=np.uint64),
+            run=run.astype(np.uint32),
+            lumi=lumi.astype(np.uint32),
+            event=number,
             hits={c: h for c, h in hits.items() if c not in self.missing},
             photons=None if "photons" in self.missing else photons,
             vertex_z=np.where(np.isfinite(of_photons), of_photons, first_vertex),
@@ -121,10 +134,16 @@ class IgSource(Source):
         }
         index, flat = _flatten(columns)
         detid = flat["detid"].astype(np.int64)
+        place = self._place(" and ".join(_RECHITS[channel]), events)
+        plausible.counts(place, channel, np.bincount(index, minlength=len(events)))
         if channel == "HBHE":
-            return hbhe_hits(index, len(events), detid, flat["energy"], self.warnings)
+            return hbhe_hits(index, len(events), detid, flat["energy"], self.warnings, place)
         energy, time = flat["energy"], flat["time"]
-        return ecal_hits(channel, index, len(events), detid, energy, time, self.warnings)
+        return ecal_hits(channel, index, len(events), detid, energy, time, self.warnings, place)
+
+    def _place(self, what: str, events: list[_Event]) -> Place:
+        names = [f"member {event.member.filename}" for event in events]
+        return Place(self.path, what, 0, self.strict, is_edm=False, members=names)
 
     def _tracks(self, events: list[_Event]) -> Hits:
         columns = {
@@ -137,8 +156,9 @@ class IgSource(Source):
         ]
         index, flat = _flatten(columns)
         directions = (flat[name] for name in ("pt", "eta", "phi", "z"))
-        charge = flat["charge"].astype(np.int8)
-        return track_hits(index, len(events), *directions, charge, self.warnings)
+        place = self._place("Tracks", events)
+        charge = flat["charge"]
+        return track_hits(index, len(events), *directions, charge, self.warnings, place)
 
     def _photons(self, events: list[_Event]) -> ak.Array:
         columns = {
@@ -151,6 +171,9 @@ class IgSource(Source):
         ]
         index, flat = _flatten(columns)
         counts = np.bincount(index, minlength=len(events))
+        plausible.columns(
+            self._place("Photons", events), flat, plausible.PHOTON, counts, unknown_allowed=True
+        )
         return ak.zip({name: ak.unflatten(column, counts) for name, column in flat.items()})
 
 
@@ -158,7 +181,7 @@ class _Event:
     """One parsed event of an event display."""
 
     def __init__(self, source: IgSource, member: zipfile.ZipInfo) -> None:
-        self._source, self._member = source, member
+        self._source, self.member = source, member
         try:
             content = parse_event(source.text(member))
         except IgFormatError as error:
@@ -176,13 +199,13 @@ class _Event:
     def identifiers(self) -> tuple[int, int, int]:
         """Run, lumi section and event number."""
         if self._find("Event") is None:
-            raise self._source.error(self._member, "no Event collection")
+            raise self._source.error(self.member, "no Event collection")
         values = [self.column("Event", name) for name in ("run", "ls", "event")]
         if any(len(v) != 1 or not isinstance(v[0], int) or v[0] < 0 for v in values):
-            raise self._source.error(self._member, "Event collection without run, ls and event")
+            raise self._source.error(self.member, "Event collection without run, ls and event")
         run, lumi, event = (int(v[0]) for v in values)
         if max(run, lumi) >= 1 << 32 or event >= 1 << 63:
-            raise self._source.error(self._member, f"impossible event number {run}:{lumi}:{event}")
+            raise self._source.error(self.member, f"impossible event number {run}:{lumi}:{event}")
         return run, lumi, event
 
     def column(self, name: str, field: str) -> list[Any]:
@@ -195,7 +218,7 @@ class _Event:
             return [row[position] for row in self._collections[key]]
         except (ValueError, IndexError, KeyError, TypeError) as error:
             raise self._source.error(
-                self._member, f"collection {key}: field {field} cannot be read ({error})"
+                self.member, f"collection {key}: field {field} cannot be read ({error})"
             ) from error
 
     def numbers(self, name: str, field: str) -> FloatArray:
@@ -205,7 +228,7 @@ class _Event:
             return np.asarray(values, dtype=np.float64).reshape(len(values))
         except (TypeError, ValueError, OverflowError) as error:
             raise self._source.error(
-                self._member, f"collection {name}: field {field} is not numeric ({error})"
+                self.member, f"collection {name}: field {field} is not numeric ({error})"
             ) from error
 
     def _find(self, name: str) -> str | None:

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from common.errors import InputError
 from data.batch import EventBatch, Hits
 from data.detector.geometry import EE_TO_ECAL, N_EB, N_ECAL, N_HBHE
-from data.sources.base import Source, channel_columns, ranges
+from data.sources import plausible
+from data.sources.base import DEFAULT, ReadOptions, Source, channel_columns, ranges
+from data.sources.plausible import Place
 from data.sources.rhtree_images import ImageBranch, positive
 from data.sources.root_file import open_tree, read
 
@@ -48,8 +50,8 @@ class RHTreeSource(Source):
 
     format = "rhtree"
 
-    def __init__(self, path: str | Path, file: Any) -> None:
-        super().__init__(path)
+    def __init__(self, path: str | Path, file: Any, options: ReadOptions = DEFAULT) -> None:
+        super().__init__(path, options)
         self._file = file
         self._tree = open_tree(self.path, file, TREE)
         self.n_events = int(self._tree.num_entries)
@@ -125,24 +127,43 @@ class RHTreeSource(Source):
             for channel in self._images
             if self._images[channel]
         }
+        plausible.identifiers(self._place(TREE, start), ids["run"], ids["lumi"], ids["event"])
         m0 = self._optional("m0", start, stop)
+        vertex_z = self._optional("vertex_z", start, stop)
+        self._check_scalars(start, m0, vertex_z)
         return EventBatch(
             run=ids["run"].astype(np.uint32),
             lumi=ids["lumi"].astype(np.uint32),
             event=ids["event"].astype(np.uint64),
             hits=hits,
             photons=self._read_photons(start, stop),
-            vertex_z=self._optional("vertex_z", start, stop),
+            vertex_z=vertex_z,
             n_vertices=self._optional("nVtx", start, stop),
             m0=None if m0 is None else np.nan_to_num(m0.astype(np.float32)).reshape(n_events),
             truth=self._read_truth(start, stop),
             missing=self.missing,
         )
 
+    def _place(self, what: str, start: int) -> Place:
+        return Place(self.path, f"branch {what}", start, self.strict)
+
+    def _check_scalars(self, start: int, m0: NDArray | None, vertex_z: NDArray | None) -> None:
+        """Not-a-number stands for none in either."""
+        place = self._place("m0", start)
+        columns = {
+            name: column for name, column in (("m0", m0), ("z", vertex_z)) if column is not None
+        }
+        limits = {"m0": plausible.DIPHOTON_MASS, "z": plausible.VERTEX_Z}
+        plausible.columns(place, columns, limits, unknown_allowed=True)
+
     def _read_channel(self, channel: str, start: int, stop: int) -> Hits:
         parts = []
         for image, to_cell in self._images[channel]:
-            event, cell, value = positive(channel, *image.read(start, stop), self.warnings)
+            place = self._place(image.name, start)
+            event, cell, value = positive(channel, *image.read(start, stop), self.warnings, place)
+            if channel == "EE":
+                good = plausible.endcap(place, event, cell, self.warnings)
+                event, cell, value = event[good], cell[good], value[good]
             if isinstance(to_cell, int):
                 parts.append((event, cell + to_cell, value))
             else:
@@ -152,6 +173,9 @@ class RHTreeSource(Source):
         time = None
         if channel == "EB" and self._eb_time.dense is not None:
             time = self._eb_time.at(start, stop, event, cell)
+            place = self._place(self._eb_time.name, start)
+            good = plausible.times(place, channel, event, time, self.warnings)
+            event, cell, value, time = event[good], cell[good], value[good], time[good]
         return Hits.from_events(event, stop - start, cell, value, time=time)
 
     def _read_photons(self, start: int, stop: int) -> ak.Array | None:
@@ -162,7 +186,13 @@ class RHTreeSource(Source):
             for field, name in _PHOTON_BRANCHES.items()
             if name in self._branches
         }
-        return self._zip(columns, "pho_*", start)
+        photons = self._zip(columns, "pho_*", start)
+        counts = ak.to_numpy(ak.num(photons)).astype(np.int64)
+        place = self._place("pho_*", start)
+        plausible.counts(place, "photons", counts)
+        flat = {n: ak.to_numpy(ak.flatten(photons[n])) for n in plausible.PHOTON if n in columns}
+        plausible.columns(place, flat, plausible.PHOTON, counts)
+        return photons
 
     def _open_truth(self) -> Any | None:
         if TRUTH_TREE not in self._file:

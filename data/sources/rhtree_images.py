@@ -19,6 +19,8 @@ import uproot
 from numpy.typing import NDArray
 
 from common.errors import InputError
+from data.sources import plausible
+from data.sources.plausible import Place
 from data.sources.root_file import DAMAGED, flat, read, reason
 
 IntArray = NDArray[np.int64]
@@ -179,13 +181,26 @@ def positive(
     cell: IntArray,
     value: NDArray[np.float32],
     warnings: Counter[str],
+    place: Place,
 ) -> tuple[IntArray, IntArray, NDArray[np.float32]]:
-    """Drop and count what is negative or not finite; an ntuple should have neither."""
-    good = np.isfinite(value) & (value > 0)
-    if good.all():
-        return event, cell, value
-    warnings[f"{channel}: cells with a value that is negative or not finite"] += int((~good).sum())
-    return event[good], cell[good], value[good]
+    """The cells with a possible value; an ntuple has no negative ones.
+
+    Raises
+    ------
+    InputError
+        For an impossible value, unless the place is not strict: then it is dropped and counted.
+    """
+    good = plausible.energies(place, channel, event, value, warnings)
+    if (value[good] > 0).all():
+        kept = good
+    else:
+        negative = good & (value < 0)
+        plausible.refuse(
+            place, event, negative, f"value {value[negative][0]:g} GeV where none is negative",
+            f"{channel}: cells with a negative value", warnings,
+        )  # fmt: skip
+        kept = good & ~negative
+    return (event, cell, value) if kept.all() else (event[kept], cell[kept], value[kept])
 
 
 def _nonzero(block: NDArray) -> IntArray:
