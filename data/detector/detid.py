@@ -31,18 +31,49 @@ def _bits(detid: ArrayLike) -> IntArray:
 
 def is_detector(detid: ArrayLike, detector: int, *subdetectors: int) -> NDArray[np.bool_]:
     """Whether a DetId belongs to one of the subdetectors."""
-    bits = _bits(detid)
-    return ((bits >> 28) == detector) & np.isin((bits >> 25) & 7, subdetectors)
+    head = _bits(detid) >> 25
+    found = head == detector << 3 | subdetectors[0]
+    for subdetector in subdetectors[1:]:
+        found |= head == detector << 3 | subdetector
+    return found
+
+
+# A rechit's cell is looked up, not computed: a file has a thousand rechits an event.
+_EB_BITS, _EE_BITS = 17, 15  # that vary within the detector; those above them are constant
+
+
+def _eb_table() -> IntArray:
+    bits = np.arange(1 << _EB_BITS)
+    abs_ieta, iphi = bits >> 9 & 0x7F, bits & 0x1FF
+    row = np.where(bits & 0x10000, abs_ieta + 84, 85 - abs_ieta)
+    valid = (abs_ieta >= 1) & (abs_ieta <= 85) & (iphi >= 1) & (iphi <= 360)
+    return np.where(valid, row * 360 + iphi - 1, -1)
+
+
+def _ee_table() -> IntArray:
+    bits = np.arange(1 << _EE_BITS)
+    side, ix, iy = bits >> 14, bits >> 7 & 0x7F, bits & 0x7F
+    valid = (ix >= 1) & (ix <= 100) & (iy >= 1) & (iy <= 100)
+    valid &= EE_VALID[(iy - 1).clip(0, 99), (ix - 1).clip(0, 99)]
+    return np.where(valid, side * 10000 + (iy - 1) * 100 + ix - 1, -1)
+
+
+_EB_TABLE, _EE_TABLE = _eb_table(), _ee_table()
+
+
+def _looked_up(detid: ArrayLike, subdetector: int, bits: int, table: IntArray) -> Cells:
+    numbers = np.asarray(detid)
+    if numbers.dtype != np.uint32:
+        numbers = _bits(numbers).astype(np.uint32)
+    head = np.uint32((ECAL << 28 | subdetector << 25) >> bits)
+    cell = table[numbers & np.uint32((1 << bits) - 1)]
+    cell[numbers >> np.uint32(bits) != head] = -1
+    return Cells(cell, cell >= 0)
 
 
 def eb_cells(detid: ArrayLike) -> Cells:
-    """Flat EB cells of barrel DetIds."""
-    bits = _bits(detid)
-    abs_ieta, iphi = (bits >> 9) & 0x7F, bits & 0x1FF
-    row = np.where(bits & 0x10000, abs_ieta + 84, 85 - abs_ieta)
-    valid = is_detector(bits, ECAL, EB)
-    valid &= (abs_ieta >= 1) & (abs_ieta <= 85) & (iphi >= 1) & (iphi <= 360)
-    return Cells(np.where(valid, row * 360 + iphi - 1, -1), valid)
+    """Flat EB cells of barrel DetIds; bits without a meaning must be 0."""
+    return _looked_up(detid, EB, _EB_BITS, _EB_TABLE)
 
 
 def eb_detid(cell: ArrayLike) -> IntArray:
@@ -55,12 +86,8 @@ def eb_detid(cell: ArrayLike) -> IntArray:
 
 
 def ee_cells(detid: ArrayLike) -> Cells:
-    """Flat EE cells of endcap DetIds."""
-    bits = _bits(detid)
-    side, ix, iy = (bits >> 14) & 1, (bits >> 7) & 0x7F, bits & 0x7F
-    valid = is_detector(bits, ECAL, EE) & (ix >= 1) & (ix <= 100) & (iy >= 1) & (iy <= 100)
-    valid &= EE_VALID[(iy - 1).clip(0, 99), (ix - 1).clip(0, 99)]
-    return Cells(np.where(valid, side * 10000 + (iy - 1) * 100 + ix - 1, -1), valid)
+    """Flat EE cells of endcap DetIds; bits without a meaning must be 0."""
+    return _looked_up(detid, EE, _EE_BITS, _EE_TABLE)
 
 
 def ee_detid(cell: ArrayLike) -> IntArray:
