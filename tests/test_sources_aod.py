@@ -133,8 +133,3 @@ def test_real_miniaod(real_data: Path) -> None:
     assert (batch.run[0], batch.lumi[0], batch.event[0]) == (273158, 242, 381085873)
     assert len(batch.hits["EB"].cell) == 0
     assert len(batch.photons) == 1
-
-
-def test_real_nanoaod_is_refused(real_data: Path) -> None:
-    with pytest.raises(InputError, match=r"NanoAOD.*no EB, EE or HBHE rechits"):
-        open_source(real_data / "real" / "nanoAOD_2015_CMS_Open_Data_ttbar.root")

@@ -25,11 +25,13 @@ ReadColumns = Callable[
 PARTICLES = "truth/particles"
 MIN_STABLE_PT = 10.0  # GeV
 _P4 = ".m_state.p4Polar_.fCoordinates."
-_PT_PHI = {"pt": (".obj.pt_", f"{_P4}fPt"), "phi": (".obj.phi_", f"{_P4}fPhi")}
-_P4_LEAVES = _PT_PHI | {
+_P4_LEAVES = {
+    "pt": (".obj.pt_", f"{_P4}fPt"),
     "eta": (".obj.eta_", f"{_P4}fEta"),
+    "phi": (".obj.phi_", f"{_P4}fPhi"),
     "mass": (".obj.mass_", f"{_P4}fM"),
 }
+_MET = {name: _P4_LEAVES[name] for name in ("pt", "phi")} | {"sum_et": (".obj.sumet",)}
 _CHARGE = {"charge": (".obj.qx3_", ".m_state.qx3_")}  # three times the charge
 _GENERATOR = {
     "pdg_id": (".obj.pdgId_", ".m_state.pdgId_"),
@@ -65,7 +67,7 @@ OBJECTS: dict[str, Objects] = {
             Label("patMETs", "slimmedMETs", ""),
             Label("recoCaloMETs", "met", ""),
         ),
-        _PT_PHI | {"sum_et": (".obj.sumet",)},
+        _MET,
         ("pt", "phi"),
     ),
     "objects/Electron": Objects(

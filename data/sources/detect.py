@@ -9,6 +9,7 @@ from common.errors import InputError, PipelineError
 from data.sources.aod import AodSource
 from data.sources.base import ReadOptions, Source
 from data.sources.ig import IgSource
+from data.sources.nanoaod import IDENTIFIERS, NanoAodSource
 from data.sources.rhtree import TREE, RHTreeSource
 from data.sources.root_file import DAMAGED, open_root, open_tree, reason
 
@@ -62,13 +63,6 @@ def _open_events(path: str, tree: Any, options: ReadOptions) -> Source:
     names = {branch.name for branch in tree.branches}
     if "EventAuxiliary" in names:
         return AodSource(path, tree, options)
-    if {"run", "luminosityBlock", "event"} <= names:
-        held = [n for n in ("Photon", "Electron", "Jet", "GenPart") if f"n{n}" in names]
-        raise InputError(
-            path,
-            "NanoAOD: it holds objects"
-            + (f" ({', '.join(held)})" if held else "")
-            + " but no EB, EE or HBHE rechits and no tracks, so there is nothing to make images of",
-            "use the AOD, AODSIM or MiniAOD file of the same sample",
-        )
+    if set(IDENTIFIERS.values()) <= names:
+        return NanoAodSource(path, tree, options)
     raise InputError(path, "a tree Events that is neither EDM nor NanoAOD", _ACCEPTED)

@@ -58,7 +58,6 @@ RUN, LUMI, EVENT = Limit(1, 10**7), Limit(0, 10**9), Limit(0, 1 << 48)  # run 1:
 MOST = {
     "EB": 61_200, "EE": 14_648, "HBHE": 16_128, "TRK": 50_000, "photons": 5_000, "vertices": 5_000,
     "objects": 200_000,
-    "objects": 100_000,  # generator particles of a heavy-ion collision
 }  # fmt: skip
 
 
