@@ -20,7 +20,7 @@ from data.sources.edm_products import Label, Product, Products
 
 # Reads leaves of a product, start:stop: flat columns, and how many rows every event has.
 ReadColumns = Callable[
-    [str, Product, dict[str, Any], int, int], tuple[dict[str, NDArray], NDArray[np.int64]]
+    [Product, dict[str, Any], int, int], tuple[dict[str, NDArray], NDArray[np.int64]]
 ]
 PARTICLES = "truth/particles"
 MIN_STABLE_PT = 10.0  # GeV
@@ -130,7 +130,7 @@ class EdmObjects:
             warnings[problem] += stop - start
         result = {}
         for place, (product, leaves) in self._found.items():
-            columns, counts = read_columns("objects", product, leaves, start, stop)
+            columns, counts = read_columns(product, leaves, start, stop)
             if "charge" in columns:
                 columns["charge"] = np.rint(columns["charge"] / 3)
             offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
