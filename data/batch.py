@@ -75,15 +75,14 @@ class Hits:
         **columns: NDArray | None,
     ) -> Hits:
         """Build from unordered (event, cell, energy, ...) rows; row order within events is kept."""
-        order = np.argsort(event, kind="stable")
         counts = np.bincount(event, minlength=n_events)
-        extra = {k: v[order].astype(HIT_TYPES[k]) for k, v in columns.items() if v is not None}
-        return cls(
-            np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-            cell[order].astype(np.uint32),
-            energy[order].astype(np.float32),
-            **extra,
-        )
+        given = {"cell": cell, "energy": energy, **columns}
+        rows = {name: column for name, column in given.items() if column is not None}
+        if (event[1:] < event[:-1]).any():
+            order = np.argsort(event, kind="stable")
+            rows = {name: column[order] for name, column in rows.items()}
+        typed = {name: column.astype(HIT_TYPES[name]) for name, column in rows.items()}
+        return cls(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), **typed)
 
     @classmethod
     def empty(cls, n_events: int) -> Hits:

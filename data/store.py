@@ -8,8 +8,7 @@ unprotected HDF5 file reads back as silently wrong numbers.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +19,12 @@ from numpy.typing import NDArray
 
 from common.errors import InputError
 from data.batch import HIT_TYPES, Collection, Hits
+from data.store_checks import (
+    ATTRIBUTES_CHECKSUM,
+    attributes_checksum,
+    check_structure,
+    reading,
+)
 from data.store_schema import (
     CLUSTER_FIELDS,
     EVENT_FIELDS,
@@ -148,6 +153,7 @@ class StoreWriter:
 
     def close(self) -> None:
         """Close the file."""
+        self._file.attrs[ATTRIBUTES_CHECKSUM] = attributes_checksum(self._file)
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -194,6 +200,7 @@ class EventStore:
                 f"event store of schema version {version}, this program reads {SCHEMA_VERSION}",
                 "run `preprocess` again",
             )
+        check_structure(self.path, self._file)
 
     def __len__(self) -> int:
         with self._reading("event/run"):
@@ -237,10 +244,12 @@ class EventStore:
 
     @property
     def collections(self) -> dict[str, dict[str, str]]:
-        """Further objects by group (`objects/Jet`, `truth/particles`), with their columns' types."""
+        """Further objects by group (`objects/Jet`, `truth/particles`): the types of their columns."""
         with self._reading("objects"):
             groups = [f"objects/{name}" for name in self._file.get("objects", ())]
-            groups += ["truth/particles"] if "truth/particles" in self._file else []
+            truth = self._file.get("truth", {})
+            # Of the truth's groups, photons has two slots per event and no offsets.
+            groups += [f"truth/{name}" for name in truth if f"{name}/offsets" in truth]
             return {
                 group: {n: d.dtype.str[1:] for n, d in self._file[group].items() if n != "offsets"}
                 for group in groups
@@ -271,7 +280,7 @@ class EventStore:
                 f"no {channel} hits: the source did not provide them",
                 f"channels here: {', '.join(self.channels)}",
             )
-        rows = self._rows(f"hits/{channel}", start, stop)
+        rows = self.rows(f"hits/{channel}", start, stop)
         return Hits(rows.offsets, **rows.columns)
 
     def objects(self, name: str, start: int = 0, stop: int | None = None) -> Collection:
@@ -296,9 +305,10 @@ class EventStore:
                 f"no {group}: the source did not provide them",
                 f"objects here: {', '.join(known) or 'none'}",
             )
-        return self._rows(group, start, stop)
+        return self.rows(group, start, stop)
 
-    def _rows(self, name: str, start: int, stop: int | None) -> Collection:
+    def rows(self, name: str, start: int = 0, stop: int | None = None) -> Collection:
+        """Any group with offsets, by its name in the file; truth is for labels and metrics only."""
         stop = len(self) if stop is None else min(stop, len(self))
         start = min(start, stop)
         with self._reading(name):
@@ -332,15 +342,8 @@ class EventStore:
             known = ", ".join(self._file[group]) if group in self._file else "none"
         raise InputError(self.path, f"no dataset {name}", f"in {group}/: {known}")
 
-    @contextmanager
-    def _reading(self, what: str) -> Iterator[None]:
-        """Turn what h5py raises on damaged files into an InputError."""
-        try:
-            yield
-        except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise InputError(
-                self.path, f"damaged: {what} cannot be read ({error})", "make it again"
-            ) from error
+    def _reading(self, what: str) -> AbstractContextManager[None]:
+        return reading(self.path, what)
 
 
 def _open(path: Path) -> h5py.File:

@@ -83,9 +83,11 @@ def find_photons(eb: Hits, hbhe: Hits | None, vertex_z: NDArray[np.floating]) ->
 def _unique_cells(hits: Hits) -> tuple[IntArray, FloatArray]:
     """Sorted event*61200+cell keys with positive energy; the last of duplicated hits counts."""
     key = hits.event * N_EB + hits.cell.astype(np.int64)
-    # np.unique keeps the first of equal keys, so look at the hits backwards.
-    key, last = np.unique(key[::-1], return_index=True)
-    energy = hits.energy[::-1][last].astype(np.float64)
+    energy = hits.energy.astype(np.float64)
+    if (key[1:] <= key[:-1]).any():  # readers sort hits and drop duplicates; others need not
+        # np.unique keeps the first of equal keys, so look at the hits backwards.
+        key, last = np.unique(key[::-1], return_index=True)
+        energy = energy[::-1][last]
     positive = energy > 0
     return key[positive], energy[positive]
 

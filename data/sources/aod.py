@@ -20,15 +20,15 @@ from data.sources.base import (
     DEFAULT,
     ReadOptions,
     Source,
+    aligned_ranges,
     channel_columns,
     ecal_hits,
     hbhe_hits,
-    ranges,
     track_hits,
 )
 from data.sources.event_auxiliary import EventIds, LayoutError, decode
 from data.sources.plausible import Place
-from data.sources.root_file import flat, read
+from data.sources.root_file import basket_edges, flat, read
 
 HIGH_PURITY = 1 << 2  # bit of reco::Track's quality_
 _P4 = ".m_state.p4Polar_.fCoordinates."
@@ -86,8 +86,14 @@ class AodSource(Source):
         self._check_split()
 
     def batches(self, start: int, stop: int, chunk: int) -> Iterator[EventBatch]:
-        for first, last in ranges(start, stop, chunk):
+        for first, last in aligned_ranges(self.basket_edges, start, stop, chunk):
             yield self._batch(first, last)
+
+    @property
+    def basket_edges(self) -> list[int]:
+        product = self._hits["EB"] or self._hits["EE"]
+        assert product is not None  # the constructor refuses files without either
+        return basket_edges(self.path, product.leaf(".energy_"))
 
     def close(self) -> None:
         self._tree.file.close()

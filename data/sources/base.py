@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal, Self
 
@@ -148,6 +149,19 @@ def ranges(start: int, stop: int, chunk: int) -> Iterator[tuple[int, int]]:
         yield first, min(first + chunk, stop)
 
 
+def aligned_ranges(
+    edges: Sequence[int], start: int, stop: int, chunk: int
+) -> Iterator[tuple[int, int]]:
+    """Split start:stop at basket edges into ranges of at most `chunk`; larger baskets are cut."""
+    first = start
+    inner = [edge for edge in edges if start < edge < stop]
+    for here, after in pairwise([*inner, stop]):
+        if after - first > chunk:
+            yield from ranges(first, here, chunk)
+            first = here
+    yield from ranges(first, stop, chunk)
+
+
 def ecal_hits(
     channel: str,
     event: IntArray,
@@ -170,13 +184,15 @@ def ecal_hits(
     keep &= _positive(channel, energy, warnings)
     rows = np.flatnonzero(keep)
     key = event[rows] * 100_000 + cell[rows]
-    # np.unique keeps the first of equal keys, so look at the hits backwards.
-    unique, last = np.unique(key[::-1], return_index=True)
-    if len(unique) < len(key):
-        warnings[f"{channel}: hits replaced by a later hit of the same crystal"] += len(key) - len(
-            unique
-        )
-    rows = rows[::-1][last]
+    order = np.argsort(key)
+    if (np.diff(key[order]) == 0).any():
+        n_hits = len(key)
+        # np.unique keeps the first of equal keys, so look at the hits backwards.
+        rows = rows[::-1]
+        _, order = np.unique(key[::-1], return_index=True)
+        text = f"{channel}: hits replaced by a later hit of the same crystal"
+        warnings[text] += n_hits - len(order)
+    rows = rows[order]
     columns = {} if time is None else {"time": time[rows]}
     return Hits.from_events(event[rows], n_events, cell[rows], energy[rows], **columns)
 

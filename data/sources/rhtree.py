@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from common.errors import InputError
 from data.batch import EventBatch, Hits
 from data.detector.geometry import EE_TO_ECAL, N_EB, N_ECAL, N_HBHE
 from data.sources import plausible
-from data.sources.base import DEFAULT, ReadOptions, Source, channel_columns, ranges
+from data.sources.base import DEFAULT, ReadOptions, Source, aligned_ranges, channel_columns
 from data.sources.plausible import Place
 from data.sources.rhtree_images import ImageBranch, positive
 from data.sources.root_file import open_tree, read
@@ -74,7 +73,7 @@ class RHTreeSource(Source):
         self.origin = self._origin()
 
     def batches(self, start: int, stop: int, chunk: int) -> Iterator[EventBatch]:
-        for first, last in self._aligned(start, stop, chunk):
+        for first, last in aligned_ranges(self.basket_edges, start, stop, chunk):
             yield self._batch(first, last)
 
     def close(self) -> None:
@@ -109,15 +108,9 @@ class RHTreeSource(Source):
         self._eb_time = image("EB_time", N_EB)
         return found
 
-    def _aligned(self, start: int, stop: int, chunk: int) -> Iterator[tuple[int, int]]:
-        """Ranges that end where baskets end if those are small enough: none is inflated twice."""
-        edges = [e for e in self._images["EB"][0][0].basket_edges if start < e < stop]
-        first = start
-        for here, after in pairwise([*edges, stop]):
-            if after - first > chunk:
-                yield from ranges(first, here, chunk)
-                first = here
-        yield from ranges(first, stop, chunk)
+    @property
+    def basket_edges(self) -> list[int]:
+        return self._images["EB"][0][0].basket_edges
 
     def _batch(self, start: int, stop: int) -> EventBatch:
         n_events = stop - start

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from common.errors import InputError
 from data.sources import plausible
 from data.sources.plausible import Place
-from data.sources.root_file import DAMAGED, flat, read, reason
+from data.sources.root_file import DAMAGED, basket_edges, flat, read, reason
 
 IntArray = NDArray[np.int64]
 _REMEDY = "the file is damaged, or its branch is not an image of the paper's ntuple"
@@ -60,11 +60,7 @@ class ImageBranch:
     def basket_edges(self) -> list[int]:
         """Entry numbers where the branch's baskets begin and end."""
         branch = self.dense if self.dense is not None else self.value
-        try:
-            return [int(edge) for edge in branch.entry_offsets]
-        except ValueError as error:
-            problem = f"branch {branch.name}: impossible baskets: {reason(error)}"
-            raise InputError(self.path, problem, DAMAGED) from error
+        return basket_edges(self.path, branch)
 
     def read(self, start: int, stop: int) -> tuple[IntArray, IntArray, NDArray[np.float32]]:
         """Event (from 0), cell and value of the cells that are not zero, in that order.

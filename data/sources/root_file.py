@@ -70,8 +70,29 @@ def read(
     return result
 
 
+def basket_edges(path: str | Path, branch: Any) -> list[int]:
+    """Entry numbers where the baskets of a branch begin and end.
+
+    Raises
+    ------
+    InputError
+        If the branch's list of baskets is damaged.
+    """
+    try:
+        return [int(edge) for edge in branch.entry_offsets]
+    except ValueError as error:
+        problem = f"branch {branch.name}: impossible baskets: {reason(error)}"
+        raise InputError(path, problem, DAMAGED) from error
+
+
 def flat(array: ak.Array) -> tuple[NDArray, NDArray[np.int64]]:
-    """Content and counts of a jagged array."""
+    """Content and counts of a jagged array of numbers."""
+    layout = array.layout
+    if layout.is_list and not layout.is_regular and layout.content.is_numpy:
+        # What uproot gives for a leaf of numbers; taken without a copy.
+        rows = layout.to_ListOffsetArray64()
+        offsets = np.asarray(rows.offsets)
+        return np.asarray(rows.content.data)[offsets[0] : offsets[-1]], np.diff(offsets)
     counts = ak.to_numpy(ak.num(array, axis=1)).astype(np.int64)
     return ak.to_numpy(ak.flatten(array, axis=1)), counts
 
