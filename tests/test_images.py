@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from common.errors import ConfigError
 from data.batch import Hits
-from data.detector.geometry import EE_TO_ECAL, EE_VALID, N_EB, N_ECAL, N_HBHE
+from data.detector.geometry import EE_TO_ECAL, EE_VALID, N_EB, N_HBHE, ecal_cell
 from data.detector.images import IMAGES, make_image
 
 EE_CELLS = np.flatnonzero((EE_TO_ECAL >= 0) & np.stack([EE_VALID, EE_VALID]).ravel())
@@ -24,8 +26,34 @@ def random_hits(seed: int, n_events: int = 3, n_hits: int = 40) -> dict[str, Hit
         energy = rng.uniform(0.1, 50, n_events * n_hits)
         return Hits.from_events(event, n_events, np.concatenate(chosen), energy, time=energy / 10)
 
-    sizes = {"EB": N_EB, "HBHE": N_HBHE, "TRK": N_ECAL}
-    return {name: channel(np.arange(n)) for name, n in sizes.items()} | {"EE": channel(EE_CELLS)}
+    sizes = {"EB": N_EB, "HBHE": N_HBHE}
+    hits = {name: channel(np.arange(n)) for name, n in sizes.items()} | {"EE": channel(EE_CELLS)}
+    return hits | {"TRK": random_tracks(rng, n_events, n_hits)}
+
+
+def random_tracks(rng: np.random.Generator, n_events: int, n_tracks: int) -> Hits:
+    n = n_events * n_tracks
+    eta, phi = rng.uniform(-2.99, 2.99, n), rng.uniform(-np.pi, np.pi, n)
+    return Hits.from_events(
+        np.repeat(np.arange(n_events), n_tracks), n_events, ecal_cell(eta, phi),
+        rng.exponential(3, n) + 0.3, eta=eta, phi=phi, z=rng.normal(0, 5, n),
+        charge=rng.choice([-1, 1], n),
+    )  # fmt: skip
+
+
+def turned(hits: dict[str, Hits], towers: int) -> dict[str, Hits]:
+    """The event turned in phi by whole towers; EE, a lattice in x and y, cannot and is left out."""
+    width = {"EB": 360, "HBHE": 72, "TRK": 360}
+    step = {"EB": 5 * towers, "HBHE": towers, "TRK": 5 * towers}
+    made = {"EE": Hits.empty(len(hits["EB"]))}
+    for name, n_columns in width.items():
+        found = hits[name]
+        column = (found.cell + np.uint32(step[name])) % n_columns
+        cell = (found.cell // n_columns * n_columns + column).astype(np.uint32)
+        made[name] = replace(found, cell=cell)
+        if found.phi is not None:
+            made[name].phi = (found.phi + np.deg2rad(5.0 * towers)).astype(np.float32)
+    return made
 
 
 def per_event(hits: Hits) -> np.ndarray:

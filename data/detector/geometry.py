@@ -16,10 +16,12 @@ other seven are its mirror images to 3e-4 cm).
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -86,6 +88,12 @@ HBHE_ETA_EDGES: FloatArray = np.array(  # 28 rows a side
         2.5, 2.65, 3.0,
     ]
 )  # fmt: skip
+_HE_CENTRES = [  # |ieta| 17 to 28, measured
+    1.4351, 1.5221, 1.6092, 1.6962, 1.7874, 1.8822, 1.9884, 2.1089, 2.2477, 2.4106, 2.5759, 2.7850,
+]  # fmt: skip
+HBHE_ETA: FloatArray = _mirrored(
+    np.array([*((np.arange(16) + 0.5) * 0.087), *_HE_CENTRES])
+)  # (56,)
 
 
 def _degrees(phi: ArrayLike) -> FloatArray:
@@ -132,6 +140,26 @@ def ee_cell_xy(x: ArrayLike, y: ArrayLike, zside: ArrayLike) -> IntArray:
     return np.where(valid, side * 10000 + iy * 100 + ix, -1)
 
 
+def ee_cell(eta: ArrayLike, phi: ArrayLike) -> IntArray:
+    """Flat EE cell whose centre is nearest to a direction, on the side of the sign of `eta`.
+
+    Every direction gets a crystal, as with CMS's nearest-cell search: choose the directions that
+    belong to an endcap first.
+    """
+    eta, phi = np.asarray(eta, dtype=np.float64), np.asarray(phi, dtype=np.float64)
+    size = 1 / np.sinh(np.maximum(np.abs(eta), 0.1))  # tangent of the polar angle
+    iy, ix = np.nonzero(EE_VALID)
+    _, nearest = _ee_tree().query(np.stack([size * np.cos(phi), size * np.sin(phi)], axis=-1))
+    return (np.where(eta > 0, 10000, 0) + iy[nearest] * 100 + ix[nearest]).astype(np.int64)
+
+
+@cache
+def _ee_tree() -> cKDTree:
+    """Directions of one endcap's crystals as (x / z, y / z)."""
+    position = np.stack([EE_X[EE_VALID], EE_Y[EE_VALID]], axis=-1)
+    return cKDTree(position / EE_Z[EE_VALID, None])
+
+
 def hbhe_cell(eta: ArrayLike, phi: ArrayLike) -> IntArray:
     """Flat HBHE cell of a direction; -1 for |eta| >= 3."""
     eta = np.asarray(eta, dtype=np.float64)
@@ -159,6 +187,16 @@ def eb_to_hbhe(cell: ArrayLike) -> IntArray:
     """The HBHE tower behind an EB crystal (5 x 5 crystals each)."""
     cell = np.asarray(cell, dtype=np.int64)
     return (cell // 360 // 5 + 11) * 72 + cell % 360 // 5
+
+
+def ecal_to_hbhe(cell: ArrayLike) -> IntArray:
+    """The HBHE tower of a cell of the stitched image; -1 stays -1.
+
+    Rows and columns go by fives: in the barrel the tower behind the crystal, in the endcaps the
+    tower that the (eta, phi) bin is part of, because each tower's edges are those of five bins.
+    """
+    cell = np.asarray(cell, dtype=np.int64)
+    return np.where(cell >= 0, cell // 360 // 5 * 72 + cell % 360 // 5, -1)
 
 
 def _ee_to_ecal() -> IntArray:
