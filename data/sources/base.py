@@ -14,6 +14,7 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from data.access.remote import RemoteFile
 from data.batch import CHANNELS, EventBatch, Hits
 from data.detector.detid import eb_cells, ee_cells, hbhe_image_cells, hbhe_towers
 from data.detector.geometry import N_HBHE, ecal_cell
@@ -79,6 +80,8 @@ class Source(ABC):
         Whether its batches carry `truth`.
     strict
         Whether impossible values are refused, or skipped and counted.
+    remote
+        The remote file that is read in parts, with its counts of bytes and requests.
     warnings
         What was dropped or had to be assumed so far, counted.
     """
@@ -95,6 +98,7 @@ class Source(ABC):
         self.path = str(path)
         self.strict = options.strict
         self.collections = {}
+        self.remote: RemoteFile | None = None
         self.holds = ExitStack()  # what must last as long as the source, such as a fetched copy
         self.warnings: Counter[str] = Counter()
 

@@ -10,7 +10,9 @@ import numpy as np
 import uproot
 from numpy.typing import NDArray
 
-from common.errors import InputError
+from common.errors import InputError, PipelineError
+from data.access.remote import RemoteFile
+from data.access.root import RemoteSource, open_root_through
 
 DAMAGED = "fetch the file again and compare its checksum, or leave it out"
 
@@ -30,10 +32,30 @@ def open_root(path: str | Path) -> Any:
         raise InputError(path, f"not a readable ROOT file: {reason(error)}", DAMAGED) from error
 
 
+def open_streamed(remote: RemoteFile) -> Any:
+    """Open a remote ROOT file, of which only what is wanted is read.
+
+    Raises
+    ------
+    InputError
+        If it cannot be reached, or opened as a ROOT file.
+    """
+    try:
+        return open_root_through(remote)
+    except PipelineError:
+        raise
+    except Exception as error:
+        raise InputError(
+            remote.location, f"not a readable ROOT file: {reason(error)}", DAMAGED
+        ) from error
+
+
 def open_tree(path: str | Path, file: Any, name: str) -> Any:
     """Open a TTree of an open file."""
     try:
         return file[name]
+    except PipelineError:  # a remote read that failed says so itself
+        raise
     except Exception as error:
         raise InputError(path, f"tree {name} cannot be read: {reason(error)}", DAMAGED) from error
 
@@ -54,7 +76,11 @@ def read(
         If the bytes cannot be decompressed or interpreted, or hold fewer entries than they should.
     """
     try:
+        prefetch([branch], start, stop)
         result = branch.array(interpretation, entry_start=start, entry_stop=stop, library=library)
+    except InputError as error:  # a remote read that failed
+        problem = f"branch {branch.name}, entries {start}:{stop}: {error.problem}"
+        raise InputError(path, problem, error.remedy) from error
     except Exception as error:
         raise InputError(
             path,
@@ -68,6 +94,18 @@ def read(
             DAMAGED,
         )
     return result
+
+
+def prefetch(branches: list[Any], start: int, stop: int) -> None:
+    """Request the baskets of branches of a remote file together; of a local file do nothing.
+
+    A reader that names all branches it is about to `read` needs one request for them. Without
+    that, `read` asks for one branch at a time at first; the branches read for one range of entries
+    are requested together for the next.
+    """
+    if not branches or not isinstance(source := branches[0].file.source, RemoteSource):
+        return
+    source.want(branches, start, stop)
 
 
 def basket_edges(path: str | Path, branch: Any) -> list[int]:
