@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from data.batch import EventBatch, Hits
+from data.batch import Collection, EventBatch, Hits
 from data.config import Selection
 from data.matching import (
     nearest_in_crystals,
@@ -28,6 +29,16 @@ from data.store import (
 )
 
 Tables = dict[str, dict[str, NDArray]]
+
+
+class Rows(NamedTuple):
+    """What the store writer appends for a batch: tables, hits per channel, further objects."""
+
+    tables: Tables
+    hits: dict[str, Hits]
+    collections: dict[str, Collection]
+
+
 IntArray = NDArray[np.int64]
 
 
@@ -45,10 +56,8 @@ class Context:
     is_simulation: bool
 
 
-def assemble(
-    batch: EventBatch, context: Context, first_entry: int, warnings: Counter[str]
-) -> tuple[Tables, dict[str, Hits]]:
-    """Tables and hits of the events that the selection keeps.
+def assemble(batch: EventBatch, context: Context, first_entry: int, warnings: Counter[str]) -> Rows:
+    """Tables, hits and objects of the events that the selection keeps.
 
     Parameters
     ----------
@@ -84,7 +93,11 @@ def assemble(
         group: {name: column[keep] for name, column in columns.items()}
         for group, columns in tables.items()
     }
-    return kept, {channel: hits.select(keep) for channel, hits in batch.hits.items()}
+    return Rows(
+        kept,
+        {channel: hits.select(keep) for channel, hits in batch.hits.items()},
+        {name: objects.select(keep) for name, objects in batch.collections.items()},
+    )
 
 
 def _photons(batch: EventBatch, clusters: Clusters) -> tuple[Photons, IntArray, NDArray]:

@@ -49,6 +49,16 @@ class PreprocessConfig(StageConfig):
         None, description="folder that keeps fetched files (default: they are deleted after use)"
     )
     retries: int = Field(5, ge=0, description="how often a failed remote read is tried again")
+    objects: list[str] = Field(
+        default_factory=list,
+        description="further objects to store where a file has them: Jet, MET, Electron, Muon, "
+        "particles (the generator's), or all",
+    )
+    strict: bool = Field(
+        True,
+        description="refuse files with hits that cannot be (no such cell, not finite, above the "
+        "beam energy); off: skip and count such hits",
+    )
     engine: Engine = Field(
         "processes",
         description="processes: on this machine; dask: a Dask cluster (its `scheduler`, or a local "
@@ -62,9 +72,10 @@ class PreprocessConfig(StageConfig):
         default_factory=dict,
         description="further options of dask-jobqueue's cluster, such as jobqueue.queue=short",
     )
-    chunk: int = Field(500, gt=0, description="events held in memory at a time")
+    chunk: int = Field(2000, gt=0, description="events held in memory at a time")
     part: str | None = Field(
         None,
+        pattern=r"^\d+/\d+$",
         description="i/n: make only part i (from 0) of n of the shards and stop before merging "
         "them; what the tasks of a batch array run",
     )
@@ -78,6 +89,10 @@ class PreprocessConfig(StageConfig):
     def _has_input(self) -> PreprocessConfig:
         if not self.input and self.record is None:
             raise ValueError("name the files to read: input, or record")
+        if self.part is not None:
+            number, count = (int(text) for text in self.part.split("/"))
+            if number >= count:
+                raise ValueError(f"part {self.part}: expected i/n with i from 0 to n - 1")
         return self
 
 

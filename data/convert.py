@@ -1,34 +1,44 @@
 """Preprocessing: many input files to one event store, in parallel, resumable, nothing lost.
 
-Files are cut into ranges of events; each becomes a shard (`data.shards.convert`), made in any
-order by any executor; the shards are merged in the order of the inputs. The store's bytes depend
-on neither the number of workers nor on interruptions.
+The plan (`data.plan`) cuts files into ranges of events; each becomes a shard (`data.shards`), made
+in any order by any executor (`data.engines`); the shards are merged in the order of the inputs
+(`data.merge`). The store's bytes depend on neither the engine, nor the number of workers, nor
+interruptions.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import multiprocessing
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from common.errors import InputError, PipelineError
+from common.errors import PipelineError
 from common.progress import log, progress
 from common.runs import git_revision, versions
 from data.config import PreprocessConfig
+from data.engines import open_engine
+from data.executing import completed
 from data.manifest import Manifest
-from data.shards import FileInfo, Job, convert, describe, inspect, merge, shard_ranges
-from data.store import SCHEMA_VERSION, EventStore
+from data.merge import Merger
+from data.plan import (
+    FileInfo,
+    Plan,
+    fingerprint,
+    make_jobs,
+    make_plan,
+    part_of,
+    settings,
+    shards_folder,
+)
+from data.shards import close_opened, convert
+from data.store import EventStore
 
 HCAL_CONVENTION = (
     "HBHE cells are towers with depths summed; upsampled x5 they are divided by 25 "
@@ -41,6 +51,7 @@ class Summary:
     """Outcome of a preprocessing run."""
 
     output: Path
+    n_files: int = 0
     n_read: int = 0
     n_kept: int = 0
     failed: dict[str, str] = field(default_factory=dict)
@@ -61,12 +72,15 @@ class PartialFailure(PipelineError):
         lines = [f"  {reason}" for reason in summary.failed.values()]
         rest = (
             f"{summary.output} holds the {summary.n_kept} events of the others"
-            if summary.n_read
+            if summary.n_files
             else "no event store was written"
         )
         super().__init__(
             f"{len(summary.failed)} input file(s) could not be used; {rest}:\n" + "\n".join(lines)
         )
+
+    def __reduce__(self) -> tuple[type, tuple[Summary]]:
+        return type(self), (self.summary,)
 
 
 def run(config: PreprocessConfig, executor: Executor | None = None) -> Summary:
@@ -77,7 +91,7 @@ def run(config: PreprocessConfig, executor: Executor | None = None) -> Summary:
     config
         The stage's configuration.
     executor
-        Runs the conversions; by default a pool of `config.workers` processes.
+        Runs the conversions; by default the engine of the configuration.
 
     Raises
     ------
@@ -86,165 +100,130 @@ def run(config: PreprocessConfig, executor: Executor | None = None) -> Summary:
         (`<output>.manifest.json`) says which and why.
     """
     started = time.monotonic()
-    if executor is None and config.workers > 1:
-        # Spawned, not forked: a parent with running threads cannot be forked safely.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(config.workers, mp_context=context) as pool:
-            summary = _run(config, pool)
-    else:
+    if executor is not None:
         summary = _run(config, executor)
+    else:
+        with open_engine(config) as engine:
+            summary = _run(config, engine)
     summary.seconds = time.monotonic() - started
-    rate = summary.n_read / max(summary.seconds, 1e-9)
-    log.info(
-        "preprocess: kept %d of %d events from %d file(s) in %.1f s (%.0f events/s): %s",
-        summary.n_kept, summary.n_read, len(config.input) - len(summary.failed), summary.seconds,
-        rate, summary.output,
-    )  # fmt: skip
-    for problem, count in summary.warnings.items():
-        log.info("  %d x %s", count, problem)
+    _report(config, summary)
     if not summary.ok:
         raise PartialFailure(summary)
     return summary
 
 
 def _run(config: PreprocessConfig, executor: Executor | None) -> Summary:
-    summary = Summary(config.output)
-    infos = _inspect_all(config, executor, summary)
-    manifest = Manifest(config.output, _fingerprint(config, infos))
-    if not summary.failed and manifest.is_complete():
+    plan = make_plan(config, executor)
+    if config.part is not None:
+        return _make_part(config, plan, executor)
+    manifest = Manifest(config.output, fingerprint(config, plan))
+    if not plan.failed and manifest.is_complete():
         log.info("preprocess: %s is up to date", config.output)
-        return _earlier_summary(config, manifest)
-    folder = config.output.with_name(config.output.name + ".shards")
-    manifest.drop_damaged(folder)
-    manifest.save()
-    jobs = {
-        source: Job(
-            folder.absolute(), source, info.sha256, config.selection, _label(config),
-            git_revision(), config.chunk,
-        )
-        for source, info in infos.items()
-    }  # fmt: skip
-    tasks = [
-        (source, start, stop)
-        for source, info in infos.items()
-        for start, stop in shard_ranges(info.n_events)
-    ]
-    shards = _convert_all(config, tasks, infos, jobs, executor, manifest, summary)
-    used = {s: info for s, info in infos.items() if info.path not in summary.failed}
-    if used:
-        ordered = [shards[task] for task in tasks if task[0] in used]
-        attributes = _attributes(config, used)
-        summary.n_kept, warnings = merge(ordered, config.output, list(used.values()), attributes)
-        summary.n_read = sum(info.n_events for info in used.values())
-        summary.warnings = dict(warnings) | _duplicates(config.output)
-    status = "done" if summary.ok else "partial" if used else "failed"
-    manifest.finish(status, _file_records(config, infos, summary), summary.n_kept, summary.warnings)
+        return _earlier_summary(config, manifest.earlier)
+    manifest.start(settings(config))
+    folder = shards_folder(config.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    merger = Merger(config.output, folder, plan.files)
+    try:
+        _convert_all(config, plan, plan.tasks, executor, merger)
+        summary = _finish(config, plan, merger)
+    finally:
+        merger.close()
+    status = "done" if summary.ok else "partial" if summary.n_files else "failed"
+    manifest.finish(status, _file_records(plan), summary.n_kept, summary.warnings)
     shutil.rmtree(folder, ignore_errors=True)
     return summary
 
 
-def _inspect_all(
-    config: PreprocessConfig, executor: Executor | None, summary: Summary
-) -> dict[int, FileInfo]:
-    """Usable files by their index in the inputs; the others are noted as failed."""
-    found: dict[int, FileInfo] = {}
-    calls = {source: (inspect, str(path)) for source, path in enumerate(config.input)}
-    for source, result in _completed(calls, executor):
-        if isinstance(result, PipelineError):
-            summary.failed[str(config.input[source])] = str(result)
-            log.error("%s", result)
-        else:
-            found[source] = result
-            if result.missing:
-                log.warning("%s has no %s", result.path, ", ".join(result.missing))
-    by_content: dict[str, FileInfo] = {}
-    for source, info in sorted(found.items()):
-        first = by_content.setdefault(info.sha256, info)
-        if first is not info:
-            reason = InputError(info.path, f"the same content as {first.path}", "list it once")
-            summary.failed[f"{info.path} (input {source})"] = str(reason)
-            log.error("%s", reason)
-            del found[source]
-    return dict(sorted(found.items()))
+def _make_part(config: PreprocessConfig, plan: Plan, executor: Executor | None) -> Summary:
+    """Only this part's shards; the run without `part` merges them."""
+    assert config.part is not None
+    shards_folder(config.output).mkdir(parents=True, exist_ok=True)
+    tasks = part_of(plan.tasks, config.part)
+    _convert_all(config, plan, tasks, executor, None)
+    sources = {source for source, _, _ in tasks}
+    return Summary(
+        shards_folder(config.output),
+        n_files=len(sources & set(plan.files)),
+        n_read=sum(stop - start for _, start, stop in tasks),
+        failed=_failures(plan),
+    )
 
 
 def _convert_all(
     config: PreprocessConfig,
+    plan: Plan,
     tasks: list[tuple[int, int, int]],
-    infos: dict[int, FileInfo],
-    jobs: dict[int, Job],
     executor: Executor | None,
-    manifest: Manifest,
-    summary: Summary,
-) -> dict[tuple[int, int, int], Path]:
+    merger: Merger | None,
+) -> None:
+    """Make the shards; a file that fails is moved to the plan's failures and left out whole."""
+    jobs = make_jobs(config, plan)
     calls = {
-        (source, start, stop): (convert, infos[source].path, start, stop, jobs[source])
+        (source, start, stop): (convert, plan.files[source].location, start, stop, jobs[source])
         for source, start, stop in tasks
     }
-    shards: dict[tuple[int, int, int], Path] = {}
-    results = _completed(calls, executor)
-    for task, result in progress(results, total=len(tasks), desc="preprocess", unit="shards"):
-        if isinstance(result, PipelineError):
-            path = infos[task[0]].path
-            if path not in summary.failed:
-                log.error("%s", result)
-            summary.failed.setdefault(path, str(result))
-        else:
-            shards[task] = result
-            manifest.add_shard(result)
-    return shards
-
-
-def _completed(
-    calls: dict[Any, tuple[Any, ...]], executor: Executor | None
-) -> Iterator[tuple[Any, Any]]:
-    """Yield (key, result) of each call as it ends; a PipelineError is a result, not a stop."""
-    if executor is None:
-        for key, (function, *arguments) in calls.items():
-            yield key, _result(partial(function, *arguments))
-        return
-    futures = {executor.submit(*call): key for key, call in calls.items()}
-    for future in as_completed(futures):
-        yield futures[future], _result(future.result)
-
-
-def _result(call: Callable[[], Any]) -> Any:
+    results = completed(calls, executor)
     try:
-        return call()
-    except PipelineError as error:
-        return error
-    except BrokenProcessPool as error:
-        raise PipelineError(
-            "a worker process was killed (out of memory?); run the same command again to go on "
-            "where it stopped, with fewer workers or a smaller chunk"
-        ) from error
+        _take_results(results, len(tasks), plan, merger)
+    finally:
+        close_opened()
 
 
-def _label(config: PreprocessConfig) -> int:
-    return -1 if config.label is None else config.label
+def _take_results(
+    results: Iterator[tuple[tuple[int, int, int], Any]],
+    total: int,
+    plan: Plan,
+    merger: Merger | None,
+) -> None:
+    for task, result in progress(results, total=total, desc="preprocess", unit="shards"):
+        source = task[0]
+        if isinstance(result, PipelineError):
+            if source not in plan.failed:
+                log.error("%s", result)
+            plan.failed.setdefault(source, str(result))
+            if merger is not None:
+                merger.drop(source)
+        elif merger is not None and source not in plan.failed:
+            merger.offer(task, result)
 
 
-def _settings(config: PreprocessConfig) -> dict[str, Any]:
-    """The part of the configuration that decides the store's content."""
-    return {"input": [str(p) for p in config.input], "selection": config.selection,
-            "label": config.label}  # fmt: skip
+def _finish(config: PreprocessConfig, plan: Plan, merger: Merger) -> Summary:
+    summary = Summary(config.output, failed=_failures(plan))
+    used = merger.files
+    summary.n_files = len(used)
+    summary.n_read = sum(info.n_events for info in used.values())
+    if used:
+        merger.finish(_attributes(config, used))
+        summary.n_kept = merger.n_events
+        summary.warnings = dict(merger.warnings) | _duplicates(config.output)
+    return summary
 
 
-def _fingerprint(config: PreprocessConfig, infos: dict[int, FileInfo]) -> str:
-    decisive = [
-        SCHEMA_VERSION, git_revision(), _settings(config),
-        {source: info.sha256 for source, info in infos.items()},
-    ]  # fmt: skip
-    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+def _report(config: PreprocessConfig, summary: Summary) -> None:
+    if config.part is not None:
+        log.info(
+            "preprocess: part %s made in %.1f s: %d events of %d file(s); merge with the same "
+            "command without `part`",
+            config.part, summary.seconds, summary.n_read, summary.n_files,
+        )  # fmt: skip
+        return
+    log.info(
+        "preprocess: kept %d of %d events from %d file(s) in %.1f s (%.0f events/s): %s",
+        summary.n_kept, summary.n_read, summary.n_files, summary.seconds,
+        summary.n_read / max(summary.seconds, 1e-9), summary.output,
+    )  # fmt: skip
+    for problem, count in summary.warnings.items():
+        log.info("  %d x %s", count, problem)
 
 
 def _attributes(config: PreprocessConfig, used: dict[int, FileInfo]) -> dict[str, Any]:
     origins = {info.origin for info in used.values()}
     return {
         "origin": origins.pop() if len(origins) == 1 else "mixed",
-        "inputs": [{"source": source, **describe(info)} for source, info in used.items()],
+        "inputs": [{"source": source, **info.describe()} for source, info in used.items()],
         "missing_channels": sorted({name for info in used.values() for name in info.missing}),
-        "config": _settings(config),
+        "config": settings(config),
         "versions": versions(),
         "git_revision": git_revision(),
         "hcal_convention": HCAL_CONVENTION,
@@ -260,23 +239,30 @@ def _duplicates(output: Path) -> dict[str, int]:
     return {"events that occur more than once in the inputs": repeated} if repeated else {}
 
 
-def _file_records(
-    config: PreprocessConfig, infos: dict[int, FileInfo], summary: Summary
-) -> list[dict[str, Any]]:
+def _failures(plan: Plan) -> dict[str, str]:
+    """Reasons by location; a location that is listed twice is told apart by its index."""
+    count = Counter(file.location for file in plan.inputs)
+    return {
+        location if count[location] == 1 else f"{location} (input {source})": reason
+        for source, reason in sorted(plan.failed.items())
+        for location in [plan.inputs[source].location]
+    }
+
+
+def _file_records(plan: Plan) -> list[dict[str, Any]]:
     records = []
-    for source, path in enumerate(config.input):
-        key = str(path) if str(path) in summary.failed else f"{path} (input {source})"
-        reason = summary.failed.get(key)
-        record: dict[str, Any] = {"source": source, "path": str(path)}
-        record |= describe(infos[source]) if source in infos else {}
+    for source, file in enumerate(plan.inputs):
+        record: dict[str, Any] = {"source": source, "location": file.location}
+        record |= plan.files[source].describe() if source in plan.files else {}
+        reason = plan.failed.get(source)
         records.append(record | {"status": "failed" if reason else "done", "reason": reason})
     return records
 
 
-def _earlier_summary(config: PreprocessConfig, manifest: Manifest) -> Summary:
-    record = manifest.earlier
+def _earlier_summary(config: PreprocessConfig, record: dict[str, Any]) -> Summary:
     return Summary(
         config.output,
+        n_files=len(record["files"]),
         n_read=sum(file["n_events"] for file in record["files"]),
         n_kept=record["output"]["events"],
         warnings=record["warnings"],

@@ -1,4 +1,4 @@
-"""The record of a preprocessing run: per file its status, reason, checksum and shards."""
+"""The record of a preprocessing run: its status, and per file status, reason and identity."""
 
 from __future__ import annotations
 
@@ -10,59 +10,40 @@ from common.files import sha256, write_json
 
 
 class Manifest:
-    """`<output>.manifest.json`, written anew (atomically) after each change.
-
-    It lives through a kill: the next run finds in it which shards are whole.
-    """
+    """`<output>.manifest.json`, written (atomically) when the run starts and when it ends."""
 
     def __init__(self, output: Path, fingerprint: str) -> None:
-        self.path = output.with_name(output.name + ".manifest.json")
+        self.path = manifest_path(output)
         self.output = output
+        self.fingerprint = fingerprint
         earlier = _load(self.path)
-        self._earlier = earlier if earlier.get("fingerprint") == fingerprint else {}
-        self.content: dict[str, Any] = {"fingerprint": fingerprint, "status": "running"}
-        self.content |= {"files": [], "shards": dict(self._earlier.get("shards", {}))}
+        self.earlier: dict[str, Any] = earlier if earlier.get("fingerprint") == fingerprint else {}
 
     def is_complete(self) -> bool:
         """Whether an earlier run with the same inputs and settings finished and is unharmed."""
-        done = self._earlier.get("status") == "done" and self.output.is_file()
-        return done and sha256(self.output) == self._earlier["output"]["sha256"]
+        done = self.earlier.get("status") == "done" and self.output.is_file()
+        return done and sha256(self.output) == self.earlier["output"]["sha256"]
 
-    @property
-    def earlier(self) -> dict[str, Any]:
-        """The record of the earlier run with the same inputs and settings, if any."""
-        return self._earlier
-
-    def drop_damaged(self, folder: Path) -> None:
-        """Delete shards of an earlier run that are not what they were; they are made again."""
-        for name, checksum in list(self.content["shards"].items()):
-            path = folder / name
-            if path.is_file() and sha256(path) == checksum:
-                continue
-            path.unlink(missing_ok=True)
-            del self.content["shards"][name]
-
-    def add_shard(self, path: Path) -> None:
-        """Record a complete shard."""
-        if path.name not in self.content["shards"]:
-            self.content["shards"][path.name] = sha256(path)
-            self.save()
+    def start(self, settings: dict[str, Any]) -> None:
+        """Record that the run has begun: after a kill the record says `running`."""
+        self._save("running", {"config": settings, "files": []})
 
     def finish(
         self, status: str, files: list[dict[str, Any]], n_events: int, warnings: dict[str, int]
     ) -> None:
-        """Record the outcome; the shards are merged by now and need no record."""
-        self.content |= {"status": status, "files": files, "warnings": warnings, "shards": {}}
+        """Record the outcome."""
         is_written = self.output.is_file() and status != "failed"
         checksum = sha256(self.output) if is_written else None
-        self.content["output"] = {
-            "path": str(self.output), "events": n_events, "sha256": checksum,
-        }  # fmt: skip
-        self.save()
+        output = {"path": str(self.output), "events": n_events, "sha256": checksum}
+        self._save(status, {"files": files, "warnings": warnings, "output": output})
 
-    def save(self) -> None:
-        """Write the record."""
-        write_json(self.path, self.content)
+    def _save(self, status: str, content: dict[str, Any]) -> None:
+        write_json(self.path, {"fingerprint": self.fingerprint, "status": status, **content})
+
+
+def manifest_path(output: Path) -> Path:
+    """Where the manifest of an output lies."""
+    return output.with_name(output.name + ".manifest.json")
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -15,10 +15,13 @@ import awkward as ak
 import numpy as np
 import pytest
 
+from common.errors import InputError
 from common.files import sha256
 from data import shards
 from data.config import PreprocessConfig
 from data.convert import PartialFailure, Summary, run
+from data.merge import Merger
+from data.shards import Job
 from data.store import EventStore
 from tests.conftest import ROOT
 from tests.made_files import (
@@ -37,7 +40,8 @@ N_EVENTS = 11
 def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "SHARD_EVENTS", 4)
     # Another revision makes other shards; a commit between two runs of a test must not.
-    monkeypatch.setattr("data.convert.git_revision", lambda: "fixed")
+    for module in ("data.convert", "data.plan"):
+        monkeypatch.setattr(f"{module}.git_revision", lambda: "fixed")
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +153,8 @@ def test_mixed_inputs(files: dict[str, Path], tmp_path: Path) -> None:
         groups = store.event("group")
         assert not set(groups[:N_EVENTS]) & set(groups[N_EVENTS:])
         inputs = store.attrs["inputs"]
-        assert [i["sha256"] for i in inputs] == [sha256(files[n]) for n in ("simulated", "aod")]
+        sums = [f"sha256:{sha256(files[n])}" for n in ("simulated", "aod")]
+        assert [i["identity"] for i in inputs] == sums
         assert inputs[0]["entries"] == [0, N_EVENTS]
         assert {"config", "versions", "git_revision", "hcal_convention"} <= set(store.attrs)
 
@@ -238,11 +243,11 @@ def test_an_unchanged_run_is_not_repeated(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from data import convert, shards, store
+from data import convert, plan, shards, store
 from data.config import PreprocessConfig
 from data.convert import run
 shards.SHARD_EVENTS = 4
-convert.git_revision = lambda: "fixed"
+convert.git_revision = plan.git_revision = lambda: "fixed"
 calls, original = [0], store.StoreWriter.append
 def append(self, *arguments):
     calls[0] += 1
@@ -254,11 +259,11 @@ run(PreprocessConfig(input=[Path(sys.argv[1])], output=Path(sys.argv[2])))
 """
 
 
-@pytest.mark.parametrize("appends", [2, 5])
+@pytest.mark.parametrize("appends", [1, 3, 5])
 def test_killed_and_resumed(
     appends: int, files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed within the second shard, or within the merge: whole shards are used again."""
+    """Killed while a shard is written or merged: whole shards are used again."""
     output = tmp_path / "a.h5"
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(files["simulated"]), str(output), str(appends)],
@@ -267,18 +272,20 @@ def test_killed_and_resumed(
     assert done.returncode == -signal.SIGKILL
     assert not output.exists()
     left = sorted((tmp_path / "a.h5.shards").glob("[!.]*.h5"))
-    assert len(left) == (1 if appends == 2 else 3)
+    assert len(left) == appends // 2
     before = {path: path.stat().st_mtime_ns for path in left}
     seen: dict[Path, int] = {}
-    monkeypatch.setattr(
-        "data.convert.merge",
-        lambda paths, *rest: (
-            seen.update({p: p.stat().st_mtime_ns for p in paths}) or shards.merge(paths, *rest)
-        ),
-    )
+    offer = Merger.offer
+
+    def watched(merger: Merger, task: Any, path: Path) -> None:
+        seen[path] = path.stat().st_mtime_ns
+        offer(merger, task, path)
+
+    monkeypatch.setattr(Merger, "offer", watched)
     preprocess(output, files["simulated"])
     assert len(seen) == 3
     assert before.items() <= seen.items()
+    assert [p.name for p in tmp_path.iterdir() if "part" in p.name] == []
     preprocess(tmp_path / "b.h5", files["simulated"])
     assert sha256(output) == sha256(tmp_path / "b.h5")
 
@@ -292,7 +299,7 @@ def test_a_shard_damaged_between_runs_is_made_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("data.convert.merge", interrupted)
+        patch.setattr(Merger, "finish", interrupted)
         with pytest.raises(KeyboardInterrupt):
             preprocess(output, files["aod"])
     left = sorted((tmp_path / "a.h5.shards").glob("*.h5"))
@@ -303,3 +310,75 @@ def test_a_shard_damaged_between_runs_is_made_again(
     preprocess(output, files["aod"])
     preprocess(tmp_path / "b.h5", files["aod"])
     assert sha256(output) == sha256(tmp_path / "b.h5")
+
+
+def test_a_late_failure_leaves_no_trace_of_the_file(tmp_path: Path) -> None:
+    """Shards of the broken file are merged before it breaks: the store is that of the others."""
+    events = make_events(N_EVENTS)
+    objects = [list(event_auxiliary(1, 2, i)) for i in range(N_EVENTS)]
+    objects[9] = objects[9][:20]
+    overwrite = {"EventAuxiliary": ak.Array(objects)}
+    wrong = write_aod(tmp_path / "wrong.root", events, overwrite=overwrite)
+    good = write_rhtree(tmp_path / "good.root", make_events(3, seed=5))
+    with pytest.raises(PartialFailure):
+        preprocess(tmp_path / "a.h5", wrong, good)
+    with pytest.raises(PartialFailure):
+        preprocess(tmp_path / "b.h5", tmp_path / "absent.root", good)
+    with EventStore(tmp_path / "a.h5") as one, EventStore(tmp_path / "b.h5") as other:
+        assert one.channels == other.channels
+        for channel in one.channels:
+            for name, column in one.hits(channel).columns.items():
+                np.testing.assert_array_equal(column, other.hits(channel).columns[name])
+
+
+def test_parts_then_merged(files: dict[str, Path], tmp_path: Path) -> None:
+    """What the tasks of a batch array do, in any order; the merge finds every shard whole."""
+    inputs = (files["simulated"], files["aod"])
+    preprocess(tmp_path / "whole.h5", *inputs)
+    output = tmp_path / "parts.h5"
+    for part in ("2/4", "0/4", "3/4", "1/4"):
+        preprocess(output, *inputs, part=part)
+        assert not output.exists()
+    made = {p: p.stat().st_mtime_ns for p in (tmp_path / "parts.h5.shards").glob("[!.]*.h5")}
+    assert len(made) == 6
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("data.shards.assemble", lambda *_: pytest.fail("made again"))
+        preprocess(output, *inputs)
+    assert sha256(output) == sha256(tmp_path / "whole.h5")
+
+
+@pytest.mark.parametrize("part", ["4/4", "1", "a/b", "-1/3"])
+def test_a_part_that_cannot_be(part: str) -> None:
+    with pytest.raises(ValueError, match="part"):
+        PreprocessConfig(input=["a.root"], part=part)
+
+
+def test_an_interrupted_run_inspects_each_file_once(
+    files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preprocess(tmp_path / "a.h5", files["aod"], part="0/2")
+    monkeypatch.setattr("data.plan.inspect", lambda *_: pytest.fail("inspected again"))
+    preprocess(tmp_path / "a.h5", files["aod"])
+
+
+def test_a_file_that_changes_is_refused(files: dict[str, Path], tmp_path: Path) -> None:
+    copy = tmp_path / "copy.root"
+    shutil.copy(files["aod"], copy)
+    preprocess(tmp_path / "a.h5", copy, part="0/9")
+    plan = json.loads((tmp_path / "a.h5.plan.json").read_text())
+    info = plan["files"]["0"]
+    job = Job(tmp_path, 0, info["identity"], "none", -1, "fixed", stat=(info["stat"][0], 1))
+    with pytest.raises(InputError, match="changed since it was inspected"):
+        shards.convert(copy, 0, 4, job)
+
+
+def test_shards_end_where_baskets_end() -> None:
+    assert shards.shard_ranges(250, [], 100) == [(0, 100), (100, 200), (200, 250)]
+    assert shards.shard_ranges(250, [0, 64, 128, 192, 250], 100) == [
+        (0, 64),
+        (64, 128),
+        (128, 192),
+        (192, 250),
+    ]
+    assert shards.shard_ranges(150, [0, 30, 150], 100) == [(0, 100), (100, 150)]
+    assert shards.shard_ranges(0, [], 100) == []

@@ -24,6 +24,7 @@ from data.simulation.detector import SimulatedEvents, select_events
 from data.simulation.generator import REHADRONISATIONS
 
 EVENTS_PER_BASKET = 25  # dense images of 25 events stay in cache: writes and reads twice as fast
+ZSTD_FAST = uproot.ZSTD(1)
 GAMMA_JET = 2  # label
 PHOTON_PT = 15.0  # GeV, of the two photons that m0 is made of
 
@@ -164,10 +165,11 @@ class RHTreeWriter:
     ----------
     path : file to write
     label : class of the events, see :data:`data.simulation.hard_events.LABELS`
+    codec : compression, as uproot names it
     """
 
-    def __init__(self, path: Path, label: int) -> None:
-        self._file = uproot.recreate(path, compression=uproot.ZSTD(1))
+    def __init__(self, path: Path, label: int, codec: Any = ZSTD_FAST) -> None:
+        self._file = uproot.recreate(path, compression=codec)
         self._label = label
         self._trees: dict[str, Any] = {}
         self.written = 0
