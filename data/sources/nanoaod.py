@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from common.errors import InputError
 from data.batch import CHANNELS, Collection, EventBatch
 from data.sources.base import DEFAULT, ReadOptions, Source, ranges
-from data.sources.root_file import DAMAGED, flat, read
+from data.sources.jagged import collection, flat_columns
+from data.sources.root_file import read
 
 IDENTIFIERS = {"run": "run", "lumi": "luminosityBlock", "event": "event"}
 _PHOTON = {
@@ -194,45 +195,20 @@ class NanoAodSource(Source):
             for field, leaf in _PHOTON.items()
             if f"Photon_{leaf}" in self._branches
         }
-        columns, counts = self._columns(leaves, start, stop)
+        columns, counts = flat_columns(self.path, leaves, start, stop)
         columns["energy"] = columns["pt"] * np.cosh(columns["eta"])
         return ak.zip({name: ak.unflatten(column, counts) for name, column in columns.items()})
 
     def _collection(self, place: str, start: int, stop: int) -> Collection:
         types, leaves = self.collections[place], self._tables[place]
         if TABLES[place].is_single:
-            offsets = np.arange(stop - start + 1)
+            counts = np.ones(stop - start, dtype=np.int64)
             columns = {
                 name: self._scalar(branch.name, start, stop) for name, branch in leaves.items()
             }
         else:
-            columns, counts = self._columns(leaves, start, stop)
-            offsets = np.concatenate([[0], np.cumsum(counts)])
-        typed = {name: column.astype(types[name]) for name, column in columns.items()}
-        return Collection(offsets.astype(np.int64), typed)
-
-    def _columns(
-        self, leaves: dict[str, Any], start: int, stop: int
-    ) -> tuple[dict[str, NDArray], NDArray[np.int64]]:
-        """Flat columns of a collection, checked to be of equal length in every event."""
-        columns: dict[str, NDArray] = {}
-        counts: NDArray[np.int64] | None = None
-        for name, branch in leaves.items():
-            array = read(self.path, branch, start, stop)
-            if array.ndim != 2:
-                raise InputError(self.path, f"branch {branch.name}: expected a list per event")
-            columns[name], found = flat(array)
-            if counts is not None and not np.array_equal(counts, found):
-                entry = int(np.argmin(counts == found))
-                raise InputError(
-                    self.path,
-                    f"branch {branch.name}, entry {start + entry}: {found[entry]} values where "
-                    f"its collection has {counts[entry]}",
-                    DAMAGED,
-                )
-            counts = found
-        assert counts is not None
-        return columns, counts
+            columns, counts = flat_columns(self.path, leaves, start, stop)
+        return collection(columns, counts, types)
 
     def _optional(self, name: str, start: int, stop: int) -> NDArray | None:
         return self._scalar(name, start, stop) if name in self._branches else None

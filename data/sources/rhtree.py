@@ -18,6 +18,7 @@ from data.sources import plausible
 from data.sources.base import DEFAULT, ReadOptions, Source, aligned_ranges, channel_columns
 from data.sources.plausible import Place
 from data.sources.rhtree_images import ImageBranch, positive
+from data.sources.rhtree_jets import TRUE_JETS, RHTreeJets
 from data.sources.root_file import open_tree, read
 
 TREE, TRUTH_TREE, PROVENANCE = "fevt/RHTree", "fevt/Truth", "fevt/provenance"
@@ -67,6 +68,8 @@ class RHTreeSource(Source):
         timed = ("EB",) if self._eb_time.dense is not None else ()
         self.channels = channel_columns(self.missing, timed)
         self._has_photons = has_photons
+        self._jets = RHTreeJets(self.path, self._branches)
+        self.collections = self._jets.types
         self._truth = self._open_truth()
         self.has_truth = self._truth is not None
         self.provenance = self._read_provenance()
@@ -135,6 +138,7 @@ class RHTreeSource(Source):
             m0=None if m0 is None else np.nan_to_num(m0.astype(np.float32)).reshape(n_events),
             truth=self._read_truth(start, stop),
             missing=self.missing,
+            collections=self._jets.read(start, stop),
         )
 
     def _place(self, what: str, start: int) -> Place:
@@ -231,7 +235,8 @@ class RHTreeSource(Source):
             return str(self.provenance["origin"])
         # CMS numbers simulated runs 1.
         runs = self._scalar(self._tree, "runId", 0, min(1, self.n_events))
-        return "simulation" if self.has_truth or (runs == 1).any() else "collision"
+        is_generated = self.has_truth or TRUE_JETS in self.collections
+        return "simulation" if is_generated or (runs == 1).any() else "collision"
 
     def _optional(self, name: str, start: int, stop: int) -> NDArray | None:
         return self._scalar(self._tree, name, start, stop) if name in self._branches else None
