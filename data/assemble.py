@@ -129,13 +129,14 @@ def _event_table(
     batch: EventBatch, context: Context, first_entry: int, photons: Photons, pairs: Pairs
 ) -> dict[str, NDArray]:
     n_events = len(batch)
-    label = np.full(n_events, context.label) if batch.truth is None else batch.truth["process"]
+    if batch.label is not None:
+        label = np.where(batch.label >= 0, batch.label, label)
     unknown = np.full(n_events, -1)
     columns = {
         "run": batch.run,
         "lumi": batch.lumi,
         "event": batch.event,
-        "label": label,
+        "label": _label(batch, context),
         "event_weight": (batch.truth or {}).get("weight", np.ones(n_events)),
         "m_gg": pair_mass(photons, pairs.row),
         "m0_file": np.full(n_events, np.nan) if batch.m0 is None else batch.m0,
@@ -147,18 +148,27 @@ def _event_table(
     return {name: columns[name].astype(dtype) for name, dtype in EVENT_FIELDS.items()}
 
 
+def _label(batch: EventBatch, context: Context) -> NDArray:
+    """The simulation's own class of each event, else the one given, else the source's."""
+    if batch.truth is not None:
+        return np.asarray(batch.truth["process"])
+    if batch.label is not None and context.label < 0:
+        return batch.label
+    return np.full(len(batch), context.label)
+
+
 def event_groups(batch: EventBatch, context: Context, first_entry: int) -> IntArray:
     """(N,) numbers shared by exactly the events that must not be split between samples.
 
     Simulated events with truth: those of one parton event of one process, across files.
     Collisions: every run and event number is its own group, so that a collision found in two
-    files stays together. Other simulated events: every entry of every file.
+    files stays together; imported jets likewise. Other simulated events: every entry of every file.
     """
     if batch.truth is not None:
         process = np.asarray(batch.truth["process"], dtype=np.int64) + 1
         group = np.asarray(batch.truth["group"], dtype=np.int64) & ((1 << 48) - 1)
         return (1 << 62) | ((process & 0xFF) << 48) | group
-    if context.is_simulation:
+    if context.is_simulation and not batch.is_numbered:
         entry = first_entry + np.arange(len(batch), dtype=np.int64)
         return (1 << 61) | (np.int64(context.source & 0xFFFFF) << 40) | entry
     run = batch.run.astype(np.int64) & 0xFFFFF

@@ -147,6 +147,8 @@ class EventBatch:
         (N,) z in cm of the vertex the event's photons point to; None when unknown.
     m0
         (N,) diphoton mass written in the source, 0 for none; None when it has none.
+    label
+        (N,) class of each event as the source has it, -1 for unknown; None when it has none.
     truth
         Simulated events only: see `docs/event_store.md`.
     collections
@@ -167,6 +169,7 @@ class EventBatch:
     vertex_z: NDArray[np.floating] | None = None
     n_vertices: NDArray[np.integer] | None = None
     m0: NDArray[np.floating] | None = None
+    label: NDArray[np.integer] | None = None
     truth: dict[str, ak.Array] | None = None
     missing: tuple[str, ...] = field(default=())
     collections: dict[str, Collection] = field(default_factory=dict)

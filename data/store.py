@@ -244,7 +244,7 @@ class EventStore:
 
     @property
     def collections(self) -> dict[str, dict[str, str]]:
-        """Further objects by group (`objects/Jet`, `truth/particles`): the types of their columns."""
+        """Further objects by group (`objects/Jet`, `truth/particles`): types of columns."""
         with self._reading("objects"):
             groups = [f"objects/{name}" for name in self._file.get("objects", ())]
             truth = self._file.get("truth", {})
