@@ -102,6 +102,12 @@ class ExportConfig(StageConfig):
     store: Path = Field(description="event store to read")
     images: list[str] = Field(
         ["EB_energy", "EEm_energy", "EEp_energy", "HBHE_energy"],
-        description="image names, as in the ntuple",
+        description="names of images, as in the ntuple, or of stacks such as X_EB; docs/images.md "
+        "lists them all",
+    )
+    hcal_upsampling: Literal["conserving", "repeated"] = Field(
+        "conserving",
+        description="how towers are spread over their 25 crystals in upsampled images: divided "
+        "(conserving) or repeated",
     )
     output: Path = Field(Path("images.npz"), description="NumPy archive to write")

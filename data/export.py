@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from common.errors import InputError
+from common.errors import ConfigError, InputError
 from common.files import atomic_path
 from common.progress import log, progress
 from data.config import ExportConfig
-from data.detector.images import image, make_image
+from data.detector.images import STACKS, Upsampling, image, lacking, make_image, stack
 from data.sources.base import ranges
 from data.store import EventStore
 
@@ -26,35 +26,55 @@ def run(config: ExportConfig) -> Path:
     """Write `run_lumi_event` (N, 3), `m0` (N,), `selected` (N,) and the images (N, rows, columns).
 
     All are in the store's order. m0 in GeV is the source's own mass where it has one, else the
-    mass of the store's pair, else 0.
+    mass of the store's pair, else 0. Stacks (`X_EB`, ...) are (N, rows, columns, channels). With
+    towers upsampled to crystals the archive says in `hcal_upsampling` how.
 
     Raises
     ------
     ConfigError
-        For an unknown image name.
+        For an unknown image name, or an output that is no `.npz`.
     InputError
-        If the store lacks the hits an image is made of, or is damaged.
+        If the store lacks the hits or the columns an image is made of, or is damaged.
     """
+    if config.output.suffix != ".npz":
+        raise ConfigError(f"output {config.output}: the export writes .npz archives")
     with EventStore(config.store) as store:
-        for name in config.images:
-            lacking = [c for c in image(name).channels if c not in store.channels]
-            if lacking:
-                raise InputError(
-                    config.store,
-                    f"{name} needs {' and '.join(lacking)} hits, which no input provided",
-                    f"channels in the store: {', '.join(store.channels)}",
-                )
+        check(store, config.images)
         with (
             atomic_path(config.output) as temporary,
             zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
         ):
             for name, column in event_columns(store).items():
                 _write(archive, name, column.shape, column.dtype, [column])
+            if any(image(part).upsampled for name in config.images for part in parts(name)):
+                text = np.array(config.hcal_upsampling)
+                _write(archive, "hcal_upsampling", text.shape, text.dtype, [text])
             for name in config.images:
-                shape = (len(store), *image(name).shape)
-                _write(archive, name, shape, np.dtype(np.float32), _images(store, name))
+                made = _images(store, name, config.hcal_upsampling)
+                _write(archive, name, (len(store), *shape_of(name)), np.dtype(np.float32), made)
         log.info("export: %d events to %s", len(store), config.output)
     return config.output
+
+
+def parts(name: str) -> tuple[str, ...]:
+    """The images of a stack; an image is its own."""
+    return STACKS.get(name, (name,))
+
+
+def shape_of(name: str) -> tuple[int, ...]:
+    """Shape of one event's image or stack."""
+    shape = image(parts(name)[0]).shape
+    return (*shape, len(STACKS[name])) if name in STACKS else shape
+
+
+def check(store: EventStore, names: Sequence[str]) -> None:
+    """Raise an InputError unless the store has the hits and columns that the images need."""
+    columns = {channel: store.hits(channel, 0, 0).columns for channel in store.channels}
+    for name in names:
+        for part in parts(name):
+            if missing := lacking(part, columns):
+                here = ", ".join(store.channels)
+                raise InputError(store.path, f"{part} needs {missing}", f"channels here: {here}")
 
 
 def event_columns(store: EventStore) -> dict[str, NDArray]:
@@ -68,11 +88,15 @@ def event_columns(store: EventStore) -> dict[str, NDArray]:
     }
 
 
-def _images(store: EventStore, name: str) -> Iterable[NDArray]:
-    parts = list(ranges(0, len(store), _EVENTS_AT_A_TIME))
-    for start, stop in progress(parts, desc=name, unit="parts"):
-        hits = {channel: store.hits(channel, start, stop) for channel in image(name).channels}
-        yield make_image(name, hits)
+def _images(store: EventStore, name: str, upsampling: Upsampling) -> Iterable[NDArray]:
+    channels = {channel for part in parts(name) for channel in image(part).channels}
+    pieces = list(ranges(0, len(store), _EVENTS_AT_A_TIME))
+    for start, stop in progress(pieces, desc=name, unit="parts"):
+        hits = {channel: store.hits(channel, start, stop) for channel in channels}
+        if name in STACKS:
+            yield stack(STACKS[name], hits, upsampling)
+        else:
+            yield make_image(name, hits, upsampling)
 
 
 def _write(

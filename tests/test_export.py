@@ -55,12 +55,14 @@ def test_mass_of_the_file_before_that_of_the_pair(tmp_path: Path) -> None:
 
 def test_long_stores_are_written_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = write_store(tmp_path / "a.h5", n_events=20, without_pair=0.3)
-    names = list(IMAGES)
+    # The synthetic tracks have cells only, as those of an ntuple.
+    names = [name for name, made in IMAGES.items() if not {"eta", "charge"} & {*made.columns}]
+    names += ["X_EB", "X_ECAL_stacked"]
     whole = export(ExportConfig(store=store, images=names, output=tmp_path / "whole.npz"))
     monkeypatch.setattr("data.export._EVENTS_AT_A_TIME", 7)
     parts = export(ExportConfig(store=store, images=names, output=tmp_path / "parts.npz"))
     with np.load(whole) as a, np.load(parts) as b:
-        assert set(a.files) == {*names, "run_lumi_event", "m0", "selected"}
+        assert set(a.files) == {*names, "run_lumi_event", "m0", "selected", "hcal_upsampling"}
         for name in a.files:
             np.testing.assert_array_equal(a[name], b[name])
         assert np.isfinite(a["m0"]).all()
@@ -84,6 +86,39 @@ def test_missing_channel_is_said(tmp_path: Path) -> None:
     store = write_store(tmp_path / "a.h5", n_events=4, channels=("EB",))
     with pytest.raises(InputError, match="ECAL_energy needs EE hits"):
         export(ExportConfig(store=store, images=["ECAL_energy"], output=tmp_path / "a.npz"))
+
+
+def test_missing_columns_are_said_with_who_has_them(tmp_path: Path) -> None:
+    store = write_store(tmp_path / "a.h5", n_events=4)
+    for name in ("ECAL_tracksPtAtECAL", "X_EEm"):
+        config = ExportConfig(store=store, images=[name], output=tmp_path / "a.npz")
+        with pytest.raises(InputError, match=r"of the TRK hits.*sums of pt per cell"):
+            export(config)
+    assert not (tmp_path / "a.npz").exists()
+
+
+def test_upsampling_of_towers_is_chosen_and_recorded(tmp_path: Path) -> None:
+    store = write_store(tmp_path / "a.h5", n_events=4)
+    found = {}
+    for convention in ("conserving", "repeated"):
+        output = tmp_path / f"{convention}.npz"
+        images = ["HBHE_energy_up", "X_EB", "HBHE_energy"]
+        export(ExportConfig(store=store, images=images, hcal_upsampling=convention, output=output))
+        with np.load(output) as archive:
+            found[convention] = dict(archive)
+        assert str(found[convention]["hcal_upsampling"]) == convention
+    shared, repeated = found["conserving"], found["repeated"]
+    np.testing.assert_array_equal(shared["HBHE_energy"], repeated["HBHE_energy"])
+    for name, layer in (("HBHE_energy_up", slice(None)), ("X_EB", 2)):
+        ours, theirs = shared[name][..., layer], repeated[name][..., layer]
+        np.testing.assert_allclose(25 * ours, theirs, rtol=1e-6)
+    np.testing.assert_array_equal(shared["X_EB"][..., :2], repeated["X_EB"][..., :2])
+
+
+def test_only_archives_are_written(tmp_path: Path) -> None:
+    store = write_store(tmp_path / "a.h5", n_events=4)
+    with pytest.raises(ConfigError, match=r"writes \.npz"):
+        export(ExportConfig(store=store, output=tmp_path / "a.csv"))
 
 
 @pytest.mark.parametrize(
