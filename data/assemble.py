@@ -129,8 +129,6 @@ def _event_table(
     batch: EventBatch, context: Context, first_entry: int, photons: Photons, pairs: Pairs
 ) -> dict[str, NDArray]:
     n_events = len(batch)
-    if batch.label is not None:
-        label = np.where(batch.label >= 0, batch.label, label)
     unknown = np.full(n_events, -1)
     columns = {
         "run": batch.run,
