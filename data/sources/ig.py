@@ -40,6 +40,9 @@ _PHOTON_FIELDS = {
     "sigma_ieta_ieta": "sigmaIetaIeta",
     "h_over_e": "hadronicOverEm",
 }
+# NotImplementedError and ValueError: flags, methods and offsets of a damaged directory.
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError)
+_MOST_CHARACTERS = 4 * MAX_CHARACTERS  # parsed at a time; numbers take 10 times their text
 FloatArray = NDArray[np.float64]
 
 
@@ -52,7 +55,7 @@ class IgSource(Source):
         super().__init__(path, options)
         try:
             self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError, ValueError) as error:
+        except _ZIP_ERRORS as error:
             raise InputError(path, f"not a readable zip file: {error}", "fetch it again") from error
         self._members = [m for m in self._zip.infolist() if _is_event(m.filename)]
         if not self._members:
@@ -68,7 +71,14 @@ class IgSource(Source):
 
     def batches(self, start: int, stop: int, chunk: int) -> Iterator[EventBatch]:
         for first, last in ranges(start, stop, chunk):
-            events = [_Event(self, member) for member in self._members[first:last]]
+            events: list[_Event] = []
+            n_characters = 0
+            for member in self._members[first:last]:
+                if events and n_characters + member.file_size > _MOST_CHARACTERS:
+                    yield self._batch(events)
+                    events, n_characters = [], 0
+                events.append(_Event(self, member))
+                n_characters += member.file_size
             yield self._batch(events)
 
     def close(self) -> None:
@@ -78,9 +88,13 @@ class IgSource(Source):
         """The text of one member, read within bounds."""
         if member.file_size > MAX_CHARACTERS:
             raise self.error(member, f"{member.file_size} bytes; at most {MAX_CHARACTERS} accepted")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise self.error(member, "neither stored nor deflated")  # others inflate unbounded
         try:
-            return self._zip.read(member).decode("utf-8", errors="replace")
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
+            # A size is given so that no more is inflated than the member claims to have.
+            with self._zip.open(member) as handle:
+                return handle.read(member.file_size + 1).decode("utf-8", errors="replace")
+        except _ZIP_ERRORS as error:
             raise self.error(member, f"cannot be read: {error}") from error
 
     def error(self, member: zipfile.ZipInfo, problem: str) -> InputError:

@@ -1,0 +1,46 @@
+"""Undamaged files of every format and codec, small enough to damage them thousands of times."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import uproot
+
+from tests.made_files import Events, ig_event, make_events, write_aod, write_ig, write_rhtree
+from tests.synthetic import write_store
+
+CODECS = {
+    "ZLIB": uproot.ZLIB(1), "LZ4": uproot.LZ4(1), "LZMA": uproot.LZMA(1), "ZSTD": uproot.ZSTD(1),
+    "none": None,
+}  # fmt: skip
+REAL = {
+    "AOD layout, written by ROOT": "cms_layout/aodlike_doublephoton.root",
+    "RHTree, written by ROOT": "cms_layout/rhtree_DoublePhoton_Run2012B_0.root",
+    "event display": "real/DoublePhoton_Run2012B_0.ig",
+}
+Make = Callable[[Path], Path]
+
+
+def makers(n_events: int = 12) -> dict[str, Make]:
+    """Name of each kind of file, and what writes one."""
+    events = make_events(n_events, seed=3)
+    made: dict[str, Make] = {}
+    for codec, compression in CODECS.items():
+        made[f"AOD, {codec}"] = lambda path, c=compression: write_aod(path, events, compression=c)
+        made[f"RHTree, {codec}"] = lambda path, c=compression: write_rhtree(
+            path, make_events(4, seed=3), "jagged", truth=True, step=2, compression=c
+        )
+    made["event display"] = lambda path: _write_ig(path, events)
+    made["event store"] = lambda path: write_store(path, n_events=30)
+    return made
+
+
+def codec(name: str) -> str:
+    """The codec in a file's name in `makers`, or what stands for it."""
+    return name.rpartition(", ")[2]
+
+
+def _write_ig(path: Path, events: Events) -> Path:
+    return write_ig(path, [json.dumps(ig_event(events, i)) for i in range(len(events))])
