@@ -20,7 +20,6 @@ NO_RANGES = (
     "use access=fetch, which copies the whole file first",
 )
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
-_AT_ONCE = 8  # connections to one server; more is impolite and seldom faster
 
 
 class HttpHead(NamedTuple):
@@ -101,7 +100,7 @@ def filesystem(location: str, timeout: float) -> tuple[Any, str]:
     if scheme_of(location).startswith("http"):
         limits = aiohttp.ClientTimeout(total=None, sock_connect=timeout, sock_read=timeout)
         # trust_env: proxies of the environment, without which many clusters reach nothing.
-        fs = CheckedHTTP(client_kwargs={"timeout": limits, "trust_env": True}, batch_size=_AT_ONCE)
+        fs = CheckedHTTP(client_kwargs={"timeout": limits, "trust_env": True})
         return fs, location
     _prepare_xrootd(location)
     # fsspec knows the protocol under this name only.

@@ -38,9 +38,8 @@ class Incomplete(OSError):
     """Fewer or other bytes than asked for: the connection was cut."""
 
 
-# fsspec's XRootD face raises IndexError, StopIteration (as RuntimeError) or TypeError on short
-# answers; reading them is all that the retried calls do, so no error of ours hides behind these.
-FAILURES = (OSError, aiohttp.ClientError, asyncio.TimeoutError, RuntimeError, IndexError, TypeError)
+# RuntimeError: fsspec's XRootD face meets the end of a short answer as a StopIteration.
+FAILURES = (OSError, aiohttp.ClientError, asyncio.TimeoutError, RuntimeError)
 
 
 def is_permanent(error: BaseException) -> bool:
