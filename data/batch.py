@@ -154,8 +154,6 @@ class EventBatch:
     collections
         Further objects by their place in the store: `objects/Jet`, `objects/MET`, ... and
         `truth/particles` for generator particles.
-    label
-        (N,) class of each event as the source says, -1 for unknown; None where it says nothing.
     is_numbered
         Rows with one run and event number are of one event, also in simulation, and must not be
         split between samples: imported jets, one row each.
@@ -173,7 +171,6 @@ class EventBatch:
     truth: dict[str, ak.Array] | None = None
     missing: tuple[str, ...] = field(default=())
     collections: dict[str, Collection] = field(default_factory=dict)
-    label: NDArray[np.integer] | None = None
     is_numbered: bool = False
 
     def __len__(self) -> int:
