@@ -123,7 +123,10 @@ def _outcome(future: Future[Any]) -> Any:
     try:
         result = future.result()
     except BaseException as error:  # CancelledError too: the scheduler dropped the call
-        raise _explain(error) from error
+        explained = _explain(error)
+        if explained is error:
+            raise
+        raise explained from error
     if isinstance(result, Failure):
         raise result.error
     return result

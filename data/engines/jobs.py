@@ -6,8 +6,10 @@ import getpass
 import shlex
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +23,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 SUBMIT_COMMANDS = {"slurm": "sbatch", "htcondor": "condor_submit"}
-_LIST_COMMANDS = {
-    "slurm": ["squeue", "--noheader", "--format=%A", "--user"],
-    "htcondor": ["condor_q", "-format", "%d.", "ClusterId", "-format", "%d\\n", "ProcId"],
-}
+_CONDOR_STATES = {"1": "idle", "2": "running", "5": "held"}
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "slurm": {"cores": 1, "memory": "2GB", "walltime": "04:00:00"},
     "htcondor": {"cores": 1, "memory": "2GB", "disk": "2GB"},
@@ -46,20 +45,44 @@ class JobKeeper:
         self._system = system
         self._jobs = jobs
         self._logs = logs
+        self._numbers = count()
         self._was_connected = False
         self._progress = 0
         self._replaced = 0
 
     def start(self) -> None:
-        """Submit the jobs; the first refusal of the batch system is raised."""
-        cluster = self.cluster
+        """Submit the missing jobs; go on with fewer if the batch system refuses some.
 
-        async def submit() -> None:
-            cluster.scale(jobs=self._jobs)
-            # Private, but the only way to hear what the submission said.
+        Raises
+        ------
+        RuntimeError
+            What the batch system said, if it refuses all.
+        """
+        refusal = self.cluster.sync(self._submit)
+        if refusal is None:
+            return
+        self._jobs = len(self.cluster.workers)
+        if not self._jobs:
+            raise refusal
+        log.warning("%s; going on with %d jobs", _one_line(refusal), self._jobs)
+
+    async def _submit(self) -> Exception | None:
+        cluster, refusal = self.cluster, None
+        for name in set(cluster.worker_spec) - set(cluster.workers):  # ended, and noticed by Dask
+            del cluster.worker_spec[name]
+        while len(cluster.worker_spec) < self._jobs:
+            # A name of its own: Dask closes, after a while, what bears a lost worker's name.
+            cluster.worker_spec[f"job-{next(self._numbers)}"] = cluster.new_spec
+        try:
+            # Private, but what `scale` runs in the background, where errors reach a log only.
             await cluster._correct_state()
-
-        cluster.sync(submit)
+        except (RuntimeError, ValueError, OSError) as error:
+            refusal = error
+        for name, job in list(cluster.workers.items()):
+            if job.job_id is None:  # refused: Dask cannot close what never ran
+                del cluster.workers[name], cluster.worker_spec[name]
+                cluster._created.discard(job)
+        return refusal
 
     def look(self, completed: int) -> None:
         """Replace jobs that ended; called every few seconds.
@@ -96,8 +119,11 @@ class JobKeeper:
 
     def waiting(self) -> str:
         """Where the jobs are, for the log."""
-        listed = _listed(self._system)
-        return f"{len(listed or ())} of my jobs are in {self._system}'s queue, none runs a worker"
+        states = _listed(self._system) or {}
+        jobs = list(self.cluster.workers.values())
+        counts = Counter(states.get(job.job_id, "ended") for job in jobs)
+        text = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
+        return f"jobs in {self._system}: {text}"
 
     def _advice(self) -> str:
         files = [p for p in self._logs.glob("*") if p.is_file() and p.stat().st_size]
@@ -129,10 +155,10 @@ def open_jobs(config: PreprocessConfig) -> Iterator[JobKeeper]:
     keeper = JobKeeper(cluster, system, config.workers, logs)
     try:
         keeper.start()
-        log.info("%d job(s) submitted to %s; logs: %s", config.workers, system, logs)
     except (RuntimeError, ValueError, OSError) as error:
         cluster.close()
-        raise PipelineError(f"{program} refused the job: {_last_lines(error)}") from error
+        raise PipelineError(f"{program} refused the jobs: {_one_line(error)}") from error
+    log.info("%d job(s) submitted to %s; logs: %s", len(cluster.workers), system, logs)
     try:
         yield keeper
     finally:
@@ -141,7 +167,14 @@ def open_jobs(config: PreprocessConfig) -> Iterator[JobKeeper]:
 
 def worker_options(config: PreprocessConfig, logs: Path) -> dict[str, Any]:
     """The options of dask-jobqueue's cluster: ours, and over them the user's."""
-    options = _DEFAULTS[config.engine] | {"log_directory": str(logs)} | config.jobqueue
+    logs.mkdir(parents=True, exist_ok=True)
+    options = _DEFAULTS[config.engine] | config.jobqueue
+    if config.engine == "slurm" and "log_directory" not in options:
+        # Not by log_directory, which dask-jobqueue writes without quotes.
+        output = shlex.quote(f"--output={str(logs).replace('%', '%%')}/%j.log")
+        options["job_extra_directives"] = [output, *options.get("job_extra_directives", [])]
+    elif config.engine == "htcondor":
+        options.setdefault("log_directory", str(logs))
     # One thread per process: Python's lock would make further threads wait.
     options.setdefault("processes", options["cores"])
     if isinstance(options.get("walltime"), int):
@@ -167,18 +200,29 @@ def _cluster(system: str, options: dict[str, Any]) -> JobQueueCluster:
         return kind(**options)
     except (TypeError, ValueError, KeyError) as error:
         raise ConfigError(
-            f"jobqueue: {_last_lines(error)} (options are those of dask_jobqueue.{kind.__name__})"
+            f"jobqueue: {_one_line(error)} (options are those of dask_jobqueue.{kind.__name__})"
         ) from error
 
 
-def _listed(system: str) -> set[str] | None:
-    """Identifiers of this user's jobs in the batch system; None if it does not answer."""
-    command = [*_LIST_COMMANDS[system]] + ([getpass.getuser()] if system == "slurm" else [])
+def _listed(system: str) -> dict[str, str] | None:
+    """State of each of this user's jobs in the batch system; None if it does not answer."""
+    if system == "slurm":
+        command = ["squeue", "--noheader", "--format=%A %T %r", "--user", getpass.getuser()]
+    else:
+        command = ["condor_q", "-autoformat", "ClusterId", "ProcId", "JobStatus", "HoldReason"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return set(done.stdout.split())
+    lines = done.stdout.splitlines()
+    if system == "slurm":
+        rows = [line.split(maxsplit=2) for line in lines]
+        return {i: f"{state.lower()} ({reason})" for i, state, reason in rows}
+    rows = [line.split(maxsplit=3) for line in lines]
+    return {
+        f"{cluster}.{process}": f"{_CONDOR_STATES.get(state, state)} ({reason})"
+        for cluster, process, state, reason in rows
+    }
 
 
 def _has_worker(name: str, connected: set[str]) -> bool:
@@ -186,5 +230,8 @@ def _has_worker(name: str, connected: set[str]) -> bool:
     return name in connected or any(worker.startswith(f"{name}-") for worker in connected)
 
 
-def _last_lines(error: BaseException) -> str:
-    return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+def _one_line(error: BaseException) -> str:
+    """What a program said on standard error, or the first line of an exception."""
+    text, _, said = str(error).partition("stderr:")
+    lines = [line.strip() for line in (said or text).splitlines() if line.strip()]
+    return " ".join(lines) if said else lines[0].partition(" Very likely")[0]
