@@ -96,6 +96,7 @@ class StoreWriter:
                 self._file.create_dataset(
                     f"{group}/{name}", dtype=dtype, **dataset_options(4096, row_shape)
                 )
+        self._file.create_group("hits")  # also of a store without hits
         for channel, names in channels.items():
             self._create_rows(f"hits/{channel}", {name: HIT_TYPES[name] for name in names}, 65536)
         self._collections = collections or {}
