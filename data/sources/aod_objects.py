@@ -8,7 +8,7 @@ uncorrected, `pat` ones carry the corrections of the MiniAOD production.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,7 +46,7 @@ class Objects(NamedTuple):
     """
 
     labels: tuple[Label, ...]
-    leaves: dict[str, tuple[str, ...]]
+    leaves: Mapping[str, tuple[str, ...]]
     needed: tuple[str, ...] = ("pt", "eta", "phi")
 
 

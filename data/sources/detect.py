@@ -6,14 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError, PipelineError
+from data.sources import dense_parquet as parquet
 from data.sources.aod import AodSource
 from data.sources.base import ReadOptions, Source
+from data.sources.dense_hdf5 import DenseHdf5Source
 from data.sources.ig import IgSource
 from data.sources.nanoaod import IDENTIFIERS, NanoAodSource
 from data.sources.rhtree import TREE, RHTreeSource
 from data.sources.root_file import DAMAGED, open_root, open_tree, reason
 
-_ACCEPTED = "accepted: CMS AOD, AODSIM, RECO, MiniAOD 2015/2016, fevt/RHTree, event display (.ig)"
+_ACCEPTED = (
+    "accepted: CMS AOD, AODSIM, RECO, MiniAOD 2015/2016, NanoAOD, fevt/RHTree, event display "
+    "(.ig), dense arrays in HDF5 or Parquet"
+)
 
 
 def open_local(path: Path, magic: bytes, options: ReadOptions) -> Source:
@@ -25,9 +30,9 @@ def open_local(path: Path, magic: bytes, options: ReadOptions) -> Source:
     if magic.startswith(b"root"):
         return open_root_source(str(path), open_root(path), options)
     if magic == b"\x89HDF\r\n\x1a\n":
-        raise InputError(
-            path, "HDF5, not an input of preprocess", "an event store is read by the later stages"
-        )
+        return DenseHdf5Source(path, options)
+    if magic.startswith(parquet.MAGIC):
+        return parquet.DenseParquetSource(path, options)
     raise InputError(path, f"unknown format (the file begins with {magic!r})", _ACCEPTED)
 
 
