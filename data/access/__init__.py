@@ -1,6 +1,6 @@
 """Where input files live and how they are reached: paths, https://, root://, lists, records."""
 
-from data.access.fetch import fetch, identity
+from data.access.fetching import fetch, identity
 from data.access.inputs import resolve
 from data.access.location import DEFAULT_ACCESS, AccessOptions, InputFile, is_remote
 from data.access.remote import RemoteFile

@@ -99,13 +99,16 @@ class RemoteFile:
         return self.read_ranges([(start, stop)])[0]
 
     def read_ahead(self, start: int, stop: int) -> bytes:
-        """The bytes start:stop, with more behind them: headers and directories are read in runs."""
+        """The bytes start:stop, with their surroundings if they are few: headers come in runs."""
         for first, content in self._blocks:
             if first <= start and stop <= first + len(content):
                 return content[start - first : stop - first]
-        content = self.read(start, min(self.size, max(stop, start + READ_AHEAD)))
-        self._blocks.append((start, content))
-        return content[: stop - start]
+        if stop - start > READ_AHEAD:
+            return self.read(start, stop)
+        first = start // READ_AHEAD * READ_AHEAD
+        content = self.read(first, min(self.size, max(stop, first + READ_AHEAD)))
+        self._blocks.append((first, content))
+        return content[start - first : stop - first]
 
     def read_ranges(self, ranges: list[Range]) -> list[bytes]:
         """The bytes of several ranges, requested together; only what failed is asked for again."""

@@ -41,8 +41,10 @@ class RemoteSource(uproot.source.chunk.Source):
         self._closed = False
 
     def chunk(self, start: int, stop: int) -> Chunk:
-        """The bytes start:stop, read ahead."""
+        """The bytes start:stop, announced or read ahead."""
         self._check_open()
+        if (start, stop) in self._ahead:
+            return Chunk(self, start, stop, self._ahead[start, stop])
         return Chunk(self, start, stop, TrivialFuture(self.remote.read_ahead(start, stop)))
 
     def chunks(self, ranges: list[Range], notifications: queue.Queue) -> list[Chunk]:

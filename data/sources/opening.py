@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from common.errors import InputError, PipelineError
-from data.access.fetch import check_size, fetch
+from data.access.fetching import check_size, fetch
 from data.access.location import DEFAULT_ACCESS, AccessOptions, InputFile, is_remote
 from data.access.remote import RemoteFile
 from data.sources.base import DEFAULT, ReadOptions, Source

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from common.errors import InputError
 from data.sources import plausible
 from data.sources.plausible import Place
-from data.sources.root_file import DAMAGED, basket_edges, flat, read, reason
+from data.sources.root_file import DAMAGED, basket_edges, flat, prefetch, read, reason
 
 IntArray = NDArray[np.int64]
 _REMEDY = "the file is damaged, or its branch is not an image of the paper's ntuple"
@@ -94,6 +94,7 @@ class ImageBranch:
         if header is None:
             yield from self._converted(start, stop)
             return
+        prefetch([self.dense], start, stop)
         for number, (low, high) in enumerate(pairwise(self.basket_edges)):
             first, last = max(low, start), min(high, stop)
             if first < last:
@@ -115,6 +116,8 @@ class ImageBranch:
         try:
             basket = self.dense.basket(number)
             data, offsets = basket.data, basket.byte_offsets
+        except InputError:  # a remote read that failed says so itself
+            raise
         except Exception as error:  # uproot lets errors of many libraries through
             raise InputError(
                 self.path,
