@@ -28,7 +28,7 @@ from data.sources.base import (
 )
 from data.sources.event_auxiliary import EventIds, LayoutError, decode
 from data.sources.plausible import Place
-from data.sources.root_file import basket_edges, flat, read
+from data.sources.root_file import basket_edges, flat, prefetch, read
 
 HIGH_PURITY = 1 << 2  # bit of reco::Track's quality_
 _P4 = ".m_state.p4Polar_.fCoordinates."
@@ -165,6 +165,7 @@ class AodSource(Source):
         """
         columns: dict[str, NDArray] = {}
         counts: NDArray[np.int64] | None = None
+        prefetch(list(leaves.values()), start, stop)
         for name, branch in leaves.items():
             columns[name], found = flat(read(self.path, branch, start, stop))
             if counts is None:
