@@ -88,14 +88,15 @@ class StoreWriter:
         self._file.attrs["schema_version"] = SCHEMA_VERSION
         self.with_truth = with_truth
         self._channels = channels
+        # Datasets stay open: closing one writes its unfinished chunk, to be read at the next append.
+        self._datasets: dict[str, h5py.Dataset] = {}
+        self._ends: dict[str, int] = {}
         for group, columns in GROUPS.items():
             if group.startswith("truth") and not with_truth:
                 continue
             row_shape = (2,) if group in PAIR_GROUPS else ()
             for name, dtype in columns.items():
-                self._file.create_dataset(
-                    f"{group}/{name}", dtype=dtype, **dataset_options(4096, row_shape)
-                )
+                self._create(f"{group}/{name}", dtype, 4096, row_shape)
         self._file.create_group("hits")  # also of a store without hits
         for channel, names in channels.items():
             self._create_rows(f"hits/{channel}", {name: HIT_TYPES[name] for name in names}, 65536)
@@ -104,11 +105,17 @@ class StoreWriter:
             self._create_rows(group, types, 4096)
 
     def _create_rows(self, group: str, types: dict[str, str], chunk_rows: int) -> None:
-        offsets = self._file.create_dataset(f"{group}/offsets", dtype="i8", **dataset_options(4096))
-        append(offsets, np.zeros(1, dtype=np.int64))
+        self._create(f"{group}/offsets", "i8", 4096)
+        append(self._datasets[f"{group}/offsets"], np.zeros(1, dtype=np.int64))
+        self._ends[group] = 0
         for name, dtype in types.items():
-            options = dataset_options(chunk_rows)
-            self._file.create_dataset(f"{group}/{name}", dtype=dtype, **options)
+            self._create(f"{group}/{name}", dtype, chunk_rows)
+
+    def _create(
+        self, name: str, dtype: str, chunk_rows: int, row_shape: tuple[int, ...] = ()
+    ) -> None:
+        options = dataset_options(chunk_rows, row_shape)
+        self._datasets[name] = self._file.create_dataset(name, dtype=dtype, **options)
 
     def append(
         self,
@@ -123,7 +130,7 @@ class StoreWriter:
         n_events = len(tables["event"]["run"])
         for group, columns in tables.items():
             for name, rows in columns.items():
-                append(self._file[f"{group}/{name}"], rows)
+                append(self._datasets[f"{group}/{name}"], rows)
         for channel, names in self._channels.items():
             found = hits.get(channel) or Hits.empty(n_events)
             types = {name: HIT_TYPES[name] for name in names}
@@ -140,11 +147,13 @@ class StoreWriter:
         offsets: NDArray[np.int64],
         columns: dict[str, NDArray],
     ) -> None:
-        group = self._file[name]
-        append(group["offsets"], offsets[1:] + group["offsets"][-1])
+        n_rows = int(offsets[-1])
+        append(self._datasets[f"{name}/offsets"], offsets[1:] + self._ends[name])
+        self._ends[name] += n_rows
         for column, dtype in types.items():
             rows = columns.get(column)
-            append(group[column], unknown((int(offsets[-1]),), dtype) if rows is None else rows)
+            rows = unknown((n_rows,), dtype) if rows is None else rows
+            append(self._datasets[f"{name}/{column}"], rows)
 
     def set_attributes(self, attributes: dict[str, Any]) -> None:
         """Write attributes; dictionaries and lists become JSON text."""
@@ -155,6 +164,7 @@ class StoreWriter:
     def close(self) -> None:
         """Close the file."""
         self._file.attrs[ATTRIBUTES_CHECKSUM] = attributes_checksum(self._file)
+        self._datasets.clear()
         self._file.close()
 
     def __enter__(self) -> Self:

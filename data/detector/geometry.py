@@ -173,13 +173,13 @@ def ecal_cell(eta: ArrayLike, phi: ArrayLike) -> IntArray:
     """Flat cell of the stitched 280 x 360 ECAL image; -1 for |eta| >= 3."""
     eta = np.asarray(eta, dtype=np.float64)
     size = np.abs(eta)
-    u, v = eb_uv(np.clip(eta, EB_ETA_EDGES[0] + 1e-9, EB_ETA_EDGES[-1] - 1e-9), phi)
-    barrel_row = 55 + np.floor(u)
+    degrees = _degrees(phi)
+    barrel_row = 54 + np.searchsorted(EB_ETA_EDGES, eta, side="right")
     bin_ = np.searchsorted(EE_ETA_EDGES, size, side="right") - 1
     endcap_row = np.where(eta > 0, 225 + bin_, 54 - bin_)
-    phi_bin = np.floor(_degrees(phi) + 180.0) % 360
+    phi_bin = np.floor(degrees + 180.0) % 360
     row = np.where(size < ETA_EB_END, barrel_row, endcap_row)
-    column = np.where(size < ETA_EB_END, np.floor(v), (phi_bin + 190) % 360)
+    column = np.where(size < ETA_EB_END, np.floor(degrees + 10.0) % 360, (phi_bin + 190) % 360)
     return np.where(size < EE_ETA_EDGES[-1], row * 360 + column, -1).astype(np.int64)
 
 
