@@ -20,7 +20,7 @@ from common.config import StageConfig
 from common.errors import ConfigError, InputError
 from common.files import write_json
 from common.progress import log
-from data.access.fetch import in_units
+from data.access.fetching import in_units
 from data.access.inputs import entries, take
 from data.access.location import DEFAULT_ACCESS, AccessOptions, InputFile
 from data.access.remote import RemoteFile
