@@ -103,11 +103,15 @@ class ExportConfig(StageConfig):
     images: list[str] = Field(
         ["EB_energy", "EEm_energy", "EEp_energy", "HBHE_energy"],
         description="names of images, as in the ntuple, or of stacks such as X_EB; docs/images.md "
-        "lists them all",
+        "lists them all; X_jets (.h5, .parquet): windows round jets",
     )
     hcal_upsampling: Literal["conserving", "repeated"] = Field(
         "conserving",
         description="how towers are spread over their 25 crystals in upsampled images: divided "
         "(conserving) or repeated",
     )
-    output: Path = Field(Path("images.npz"), description="NumPy archive to write")
+    min_jet_pt: float = Field(0.0, ge=0, description="X_jets: jets below this pt are left out, GeV")
+    output: Path = Field(
+        Path("images.npz"),
+        description=".npz: images under their names; .h5 or .parquet: the papers' arrays",
+    )

@@ -1,4 +1,4 @@
-"""Export: an event store to dense images in a NumPy archive, written a few events at a time."""
+"""Export: an event store to dense images, written a few events at a time."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from common.files import atomic_path
 from common.progress import log, progress
 from data.config import ExportConfig
 from data.detector.images import STACKS, Upsampling, image, lacking, make_image, stack
+from data.published import write_hdf5, write_parquet
+from data.published_jets import JETS
 from data.sources.base import ranges
 from data.store import EventStore
 
@@ -23,36 +25,51 @@ _DATE = (1980, 1, 1, 0, 0, 0)  # no clock in the archive: the same store gives t
 
 
 def run(config: ExportConfig) -> Path:
-    """Write `run_lumi_event` (N, 3), `m0` (N,), `selected` (N,) and the images (N, rows, columns).
+    """Write the images in the format that the output's suffix names.
 
-    All are in the store's order. m0 in GeV is the source's own mass where it has one, else the
-    mass of the store's pair, else 0. Stacks (`X_EB`, ...) are (N, rows, columns, channels). With
-    towers upsampled to crystals the archive says in `hcal_upsampling` how.
+    `.npz`: `run_lumi_event` (N, 3), `m0` (N,), `selected` (N,) and the images (N, rows, columns),
+    stacks (N, rows, columns, channels), all in the store's order. m0 in GeV is the source's own
+    mass where it has one, else the mass of the store's pair, else 0. With towers upsampled to
+    crystals the archive says in `hcal_upsampling` how. `.h5`, `.hdf5` and `.parquet`: the papers'
+    arrays, see `data.published`.
 
     Raises
     ------
     ConfigError
-        For an unknown image name, or an output that is no `.npz`.
+        For an unknown image name or suffix.
     InputError
         If the store lacks the hits or the columns an image is made of, or is damaged.
     """
-    if config.output.suffix != ".npz":
-        raise ConfigError(f"output {config.output}: the export writes .npz archives")
+    kind = config.output.suffix
     with EventStore(config.store) as store:
-        check(store, config.images)
-        with (
-            atomic_path(config.output) as temporary,
-            zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-        ):
-            for name, column in event_columns(store).items():
-                _write(archive, name, column.shape, column.dtype, [column])
-            if any(image(part).upsampled for name in config.images for part in parts(name)):
-                text = np.array(config.hcal_upsampling)
-                _write(archive, "hcal_upsampling", text.shape, text.dtype, [text])
-            for name in config.images:
-                made = _images(store, name, config.hcal_upsampling)
-                _write(archive, name, (len(store), *shape_of(name)), np.dtype(np.float32), made)
-        log.info("export: %d events to %s", len(store), config.output)
+        if kind == ".npz":
+            return _write_archive(store, config)
+        if kind in (".h5", ".hdf5"):
+            return write_hdf5(
+                store, config.images, config.output, config.hcal_upsampling, config.min_jet_pt
+            )
+        if kind == ".parquet":
+            if config.images != [JETS]:
+                raise ConfigError(f"{config.output}: a .parquet file holds {JETS} and nothing else")
+            return write_parquet(store, config.output, config.hcal_upsampling, config.min_jet_pt)
+    raise ConfigError(f"output {config.output}: the suffix must be .npz, .h5, .hdf5 or .parquet")
+
+
+def _write_archive(store: EventStore, config: ExportConfig) -> Path:
+    check(store, config.images)
+    with (
+        atomic_path(config.output) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+    ):
+        for name, column in event_columns(store).items():
+            _write(archive, name, column.shape, column.dtype, [column])
+        if any(image(part).upsampled for name in config.images for part in parts(name)):
+            text = np.array(config.hcal_upsampling)
+            _write(archive, "hcal_upsampling", text.shape, text.dtype, [text])
+        for name in config.images:
+            made = _images(store, name, config.hcal_upsampling)
+            _write(archive, name, (len(store), *shape_of(name)), np.dtype(np.float32), made)
+    log.info("export: %d events to %s", len(store), config.output)
     return config.output
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -54,12 +55,12 @@ def test_mass_of_the_file_before_that_of_the_pair(tmp_path: Path) -> None:
 
 
 def test_long_stores_are_written_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = write_store(tmp_path / "a.h5", n_events=20, without_pair=0.3)
+    store = write_store(tmp_path / "a.h5", n_events=9, without_pair=0.3)
     # The synthetic tracks have cells only, as those of an ntuple.
     names = [name for name, made in IMAGES.items() if not {"eta", "charge"} & {*made.columns}]
     names += ["X_EB", "X_ECAL_stacked"]
     whole = export(ExportConfig(store=store, images=names, output=tmp_path / "whole.npz"))
-    monkeypatch.setattr("data.export._EVENTS_AT_A_TIME", 7)
+    monkeypatch.setattr("data.export._EVENTS_AT_A_TIME", 4)
     parts = export(ExportConfig(store=store, images=names, output=tmp_path / "parts.npz"))
     with np.load(whole) as a, np.load(parts) as b:
         assert set(a.files) == {*names, "run_lumi_event", "m0", "selected", "hcal_upsampling"}
@@ -115,10 +116,19 @@ def test_upsampling_of_towers_is_chosen_and_recorded(tmp_path: Path) -> None:
     np.testing.assert_array_equal(shared["X_EB"][..., :2], repeated["X_EB"][..., :2])
 
 
-def test_only_archives_are_written(tmp_path: Path) -> None:
+def test_suffix_chooses_the_format(tmp_path: Path) -> None:
     store = write_store(tmp_path / "a.h5", n_events=4)
-    with pytest.raises(ConfigError, match=r"writes \.npz"):
-        export(ExportConfig(store=store, output=tmp_path / "a.csv"))
+    stacks = ["X_EB", "X_ECAL_stacked"]
+    for name in ("a.npz", "b.h5"):
+        options = {"images": stacks, "hcal_upsampling": "repeated", "output": tmp_path / name}
+        export(ExportConfig(store=store, **options))
+    with np.load(tmp_path / "a.npz") as archive, h5py.File(tmp_path / "b.h5") as file:
+        assert file.attrs["hcal_upsampling"] == "repeated"
+        for name in (*stacks, "m0"):
+            np.testing.assert_array_equal(archive[name], file[name][:])
+    for output, problem in (("a.csv", "suffix must be"), ("a.parquet", "holds X_jets")):
+        with pytest.raises(ConfigError, match=problem):
+            export(ExportConfig(store=store, images=stacks, output=tmp_path / output))
 
 
 @pytest.mark.parametrize(

@@ -75,23 +75,24 @@ _ENERGY_IMAGES: list[tuple[str, tuple[int, int], tuple[str, ...], _Made, str, st
     ("EEm_{}", EE_SIDE, _EE, partial(_crystals, side=0), "of the EE- crystal [iy-1][ix-1]", NTUPLE),
     ("EEp_{}", EE_SIDE, _EE, partial(_crystals, side=1), "of the EE+ crystal [iy-1][ix-1]", NTUPLE),
     ("ECAL_{}", ECAL_SHAPE, _ECAL, calorimeter.ecal,
-     "of the crystal; endcaps: sum over the crystals with their centre in the bin", NTUPLE),
+     "of the crystal; endcaps: of the crystals with their centre in the bin", NTUPLE),
     ("ECAL_EEup_{}", ECAL_SHAPE, _ECAL, calorimeter.ecal_resampled,
-     "as ECAL; endcaps: sum over 2 x 2 bins, a quarter of it in each", PAPERS),
-    ("HBHE_{}", HBHE_SHAPE, _HBHE, calorimeter.towers, "of the tower, sum over depths", NTUPLE),
+     "as ECAL; endcaps: a quarter of the sum over 2 x 2 bins in each of them", PAPERS),
+    ("HBHE_{}", HBHE_SHAPE, _HBHE, calorimeter.towers, "of the tower, depths summed", NTUPLE),
     ("HBHE_{}_EB", TOWERS_EB, _HBHE, calorimeter.towers_behind_eb,
      "of the tower, rows 11-44 of HBHE", NTUPLE),
     ("HBHE_{}_up", ECAL_SHAPE, _HBHE, _towers_up,
-     "of the tower / 25 in each of its 5 x 5 cells (repeated: not divided)", PAPERS),
+     "of the tower / 25 (repeated: not divided) in each of its 5 x 5 cells", PAPERS),
     ("HBHE_{}_EB_up", EB_SHAPE, _HBHE, _towers_eb_up,
-     "of the tower / 25 in each of its 5 x 5 crystals (repeated: not divided)", PAPERS),
+     "of the tower / 25 (repeated: not divided) in each of its 5 x 5 crystals", PAPERS),
     ("HBHE_{}_EEm", EE_SIDE, _HBHE, partial(calorimeter.towers_at_ee, side=0),
      "of the tower / number of EE- crystals with their centre in it", NTUPLE),
     ("HBHE_{}_EEp", EE_SIDE, _HBHE, partial(calorimeter.towers_at_ee, side=1),
      "of the tower / number of EE+ crystals with their centre in it", NTUPLE),
     ("HBHE_EM{}", HBHE_SHAPE, _ECAL, calorimeter.ecal_in_towers,
-     "sum over the ECAL crystals in front of the tower", NTUPLE),
+     "of the ECAL crystals in front of the tower", NTUPLE),
 ]  # fmt: skip
+_IN_PARTS = ("EB_{}", "EEm_{}", "EEp_{}", "ECAL_{}", "HBHE_{}")  # by the papers
 
 
 def _energies() -> dict[str, Image]:
@@ -100,7 +101,7 @@ def _energies() -> dict[str, Image]:
     for component, formula in _COMPONENTS.items():
         for name, shape, channels, make, where, source in _ENERGY_IMAGES:
             if component != "energy":
-                source = PAPERS if source == NTUPLE else OURS
+                source = PAPERS if name in _IN_PARTS else OURS
             table[name.format(component)] = Image(
                 shape, channels, (), f"{formula} [GeV] {where}", source, make(component),
                 upsampled=name.endswith("_up"),
