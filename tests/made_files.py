@@ -216,8 +216,12 @@ def write_aod(
     skip: tuple[str, ...] = (),
     overwrite: dict[str, Any] | None = None,
     compression: Any = ZLIB,
+    step: int | None = None,
 ) -> Path:
-    """Write an `Events` tree with the 2012 AOD's leaves under flat dotted names."""
+    """Write an `Events` tree with the 2012 AOD's leaves under flat dotted names.
+
+    `step` is the number of events of a basket; without it one basket holds all.
+    """
     columns: dict[str, Any] = {
         "EventAuxiliary": ak.Array(
             [list(event_auxiliary(*(int(x) for x in ids))) for ids in events.ids]
@@ -258,7 +262,7 @@ def write_aod(
         columns[f"{stem}vertex_.fCoordinates.fZ"] = ak.from_regular(ak.Array(z))
     columns = {name: _numbers(name, c) for name, c in (columns | (overwrite or {})).items()}
     with uproot.recreate(path, compression=compression) as file:
-        _write_tree(file, "Events", columns, len(events), len(events))
+        _write_tree(file, "Events", columns, len(events), step or len(events))
     return path
 
 
