@@ -17,6 +17,7 @@ from data.sources.jagged import collection, flat_columns
 from data.sources.root_file import read
 
 IDENTIFIERS = {"run": "run", "lumi": "luminosityBlock", "event": "event"}
+_EVENTS_AT_A_TIME = 10_000
 _PHOTON = {
     "pt": "pt", "eta": "eta", "phi": "phi", "r9": "r9", "sigma_ieta_ieta": "sieie",
     "h_over_e": "hoe", "pixel_seed": "pixelSeed",
@@ -150,7 +151,8 @@ class NanoAodSource(Source):
         self.origin = "simulation" if is_generated else "collision"
 
     def batches(self, start: int, stop: int, chunk: int) -> Iterator[EventBatch]:
-        for first, last in ranges(start, stop, chunk):
+        # Events are small and baskets hold thousands: few large reads inflate each basket once.
+        for first, last in ranges(start, stop, max(chunk, _EVENTS_AT_A_TIME)):
             yield self._batch(first, last)
 
     def close(self) -> None:
