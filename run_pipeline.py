@@ -33,6 +33,13 @@ STAGES = (
         "preprocess --input DoublePhoton.root --output events.h5 --selection diphoton2012",
     ),
     Stage(
+        "submit",
+        "a stage as jobs of Slurm or HTCondor: preprocess as an array, any other as one job",
+        "data.submit.config:SubmitConfig",
+        "data.submit.stage:run",
+        "submit --system slurm --tasks 40 --study study.yaml options.output=events.h5",
+    ),
+    Stage(
         "export",
         "an event store to dense images under the ntuple's names",
         "data.config:ExportConfig",
