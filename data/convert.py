@@ -160,7 +160,7 @@ def _convert_all(
     """Make the shards; a file that fails is moved to the plan's failures and left out whole."""
     jobs = make_jobs(config, plan)
     calls = {
-        (source, start, stop): (convert, plan.files[source].location, start, stop, jobs[source])
+        (source, start, stop): (convert, plan.inputs[source], start, stop, jobs[source])
         for source, start, stop in tasks
     }
     results = completed(calls, executor)

@@ -21,8 +21,8 @@ from data import shards
 from data.access import AccessOptions, InputFile, identity, resolve
 from data.config import PreprocessConfig
 from data.executing import completed
-from data.shards import EventRange, Job, Stat, file_stat, shard_ranges
-from data.sources import ReadOptions, open_source
+from data.shards import EventRange, Job, Stat, file_stat, opened, shard_ranges
+from data.sources import ReadOptions
 from data.store_schema import SCHEMA_VERSION
 
 
@@ -134,21 +134,22 @@ def inspect(
     InputError
         If it cannot be used.
     """
-    with open_source(file.location, options, access) as source:
-        return FileInfo(
-            location=file.location,
-            identity=identity(file, access),
-            format=source.format,
-            origin=source.origin,
-            n_events=source.n_events,
-            missing=source.missing,
-            channels=source.channels,
-            collections=source.collections,
-            has_truth=source.has_truth,
-            label=file.label,
-            shards=tuple(shard_ranges(source.n_events, source.basket_edges, shard_events)),
-            stat=file_stat(file.location),
-        )
+    stat = _stat_or_none(file.location)  # of a file that is absent: opening it tells
+    source = opened(file, options, access, stat)
+    return FileInfo(
+        location=file.location,
+        identity=identity(file, access),
+        format=source.format,
+        origin=source.origin,
+        n_events=source.n_events,
+        missing=source.missing,
+        channels=source.channels,
+        collections=source.collections,
+        has_truth=source.has_truth,
+        label=file.label,
+        shards=tuple(shard_ranges(source.n_events, source.basket_edges, shard_events)),
+        stat=stat,
+    )
 
 
 def reading(config: PreprocessConfig) -> ReadOptions:

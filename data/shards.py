@@ -18,7 +18,7 @@ from pathlib import Path
 
 from common.errors import InputError, PipelineError
 from common.files import atomic_path
-from data.access import DEFAULT_ACCESS, AccessOptions, is_remote
+from data.access import DEFAULT_ACCESS, AccessOptions, InputFile, is_remote
 from data.assemble import Context, assemble
 from data.config import Selection
 from data.sources import DEFAULT, ReadOptions, Source, open_source
@@ -26,7 +26,7 @@ from data.store import EventStore, StoreWriter
 from data.store_checks import verify
 from data.store_schema import SCHEMA_VERSION
 
-SHARD_EVENTS = 2000
+SHARD_EVENTS = 4000
 Stat = tuple[int, int]  # size and modification time (ns) of a local file
 EventRange = tuple[int, int]
 
@@ -79,7 +79,7 @@ def shard_ranges(n_events: int, edges: Sequence[int], size: int) -> list[EventRa
     return ranges
 
 
-def convert(location: str | Path, start: int, stop: int, job: Job) -> Path:
+def convert(file: InputFile | str | Path, start: int, stop: int, job: Job) -> Path:
     """Convert the events start:stop of a file into a shard.
 
     Idempotent: a whole shard is returned as it is, a damaged one is made again. Atomic: it appears
@@ -93,14 +93,16 @@ def convert(location: str | Path, start: int, stop: int, job: Job) -> Path:
     path = job.shard_path(start, stop)
     if is_whole(path):
         return path
-    source = _opened.get(str(location), job)
+    source = opened(file, job.reading, job.access, job.stat)
     context = Context(job.selection, job.label, job.source, source.origin == "simulation")
     warnings: Counter[str] = Counter()
     source.warnings.clear()
     try:
         with (
             atomic_path(path) as temporary,
-            StoreWriter(temporary, source.channels, source.has_truth, source.collections) as writer,
+            StoreWriter(
+                temporary, source.channels, source.has_truth, source.collections, is_scratch=True
+            ) as writer,
         ):
             first = start
             for batch in source.batches(start, stop, job.chunk):
@@ -110,7 +112,7 @@ def convert(location: str | Path, start: int, stop: int, job: Job) -> Path:
             counted = dict(sorted((warnings + source.warnings).items()))
             writer.set_attributes({"warnings": counted, "events_read": first - start})
     except BaseException:
-        _opened.close()
+        close_opened()
         raise
     return path
 
@@ -135,34 +137,41 @@ def file_stat(location: str) -> Stat | None:
     return found.st_size, found.st_mtime_ns
 
 
-class _OpenedFile(threading.local):
-    """The file this thread opened last: its next shards need not read its directory again."""
+class _LastOpened(threading.local):
+    """The file this thread opened last."""
 
-    def __init__(self) -> None:
-        self._key: tuple[object, ...] | None = None
-        self._source: Source | None = None
-
-    def get(self, location: str, job: Job) -> Source:
-        key = (location, job.identity, job.reading, job.access)
-        if self._source is None or key != self._key:
-            self.close()
-            self._source, self._key = open_source(location, job.reading, job.access), key
-        if job.stat is not None and file_stat(location) != job.stat:
-            self.close()
-            raise InputError(
-                location, "changed since it was inspected", "run again when it is complete"
-            )
-        return self._source
-
-    def close(self) -> None:
-        if self._source is not None:
-            self._source.close()
-        self._source = self._key = None
+    key: tuple[object, ...] | None = None
+    source: Source | None = None
 
 
-_opened = _OpenedFile()
+_last = _LastOpened()
+
+
+def opened(
+    file: InputFile | str | Path, reading: ReadOptions, access: AccessOptions, stat: Stat | None
+) -> Source:
+    """An open file, the one of the last call if it is the same: its directory is read once.
+
+    Raises
+    ------
+    InputError
+        If it cannot be used, or does not look any more as `stat` says.
+    """
+    file = file if isinstance(file, InputFile) else InputFile(str(file))
+    key = (file.location, reading, access, stat)
+    if _last.source is None or key != _last.key:
+        close_opened()
+        _last.source, _last.key = open_source(file, reading, access), key
+    if stat is not None and file_stat(file.location) != stat:
+        close_opened()
+        raise InputError(
+            file.location, "changed since it was inspected", "run again when it is complete"
+        )
+    return _last.source
 
 
 def close_opened() -> None:
     """Close the file that this thread opened last."""
-    _opened.close()
+    if _last.source is not None:
+        _last.source.__exit__(None, None, None)
+    _last.source = _last.key = None

@@ -8,7 +8,8 @@ unprotected HDF5 file reads back as silently wrong numbers.
 from __future__ import annotations
 
 import json
-from contextlib import AbstractContextManager
+import os
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -73,6 +74,8 @@ class StoreWriter:
         Whether to make the truth groups.
     collections
         Further objects of the store by group (`objects/Jet`), each with its columns' types.
+    is_scratch
+        The store is read once and deleted: compress for speed, not for size.
     """
 
     def __init__(
@@ -81,14 +84,16 @@ class StoreWriter:
         channels: dict[str, list[str]],
         with_truth: bool,
         collections: dict[str, dict[str, str]] | None = None,
+        is_scratch: bool = False,
     ) -> None:
+        self._is_scratch = is_scratch
         # This version of the format protects its own structures by checksums, older ones do not.
         self._file = h5py.File(path, "w", libver=("v110", "v110"))
         self._file.attrs["schema"] = SCHEMA
         self._file.attrs["schema_version"] = SCHEMA_VERSION
         self.with_truth = with_truth
         self._channels = channels
-        # Datasets stay open: closing one writes its unfinished chunk, to be read at the next append.
+        # Datasets stay open: closing one writes its unfinished chunk, read at the next append.
         self._datasets: dict[str, h5py.Dataset] = {}
         self._ends: dict[str, int] = {}
         for group, columns in GROUPS.items():
@@ -114,7 +119,7 @@ class StoreWriter:
     def _create(
         self, name: str, dtype: str, chunk_rows: int, row_shape: tuple[int, ...] = ()
     ) -> None:
-        options = dataset_options(chunk_rows, row_shape)
+        options = dataset_options(chunk_rows, row_shape, self._is_scratch)
         self._datasets[name] = self._file.create_dataset(name, dtype=dtype, **options)
 
     def append(
@@ -162,16 +167,28 @@ class StoreWriter:
             self._file.attrs[name] = value if is_plain else json.dumps(value)
 
     def close(self) -> None:
-        """Close the file."""
+        """Finish and close the file."""
         self._file.attrs[ATTRIBUTES_CHECKSUM] = attributes_checksum(self._file)
         self._datasets.clear()
         self._file.close()
 
+    def abandon(self) -> None:
+        """Close an unfinished file that will be deleted, without failing once more."""
+        with suppress(OSError):
+            # On a full disk this gives HDF5 the room that it needs to close.
+            os.truncate(self._file.filename, 0)
+        with suppress(OSError, RuntimeError):
+            self._datasets.clear()
+            self._file.close()
+
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abandon()
 
 
 class EventStore:
