@@ -29,7 +29,7 @@ class SubmitConfig(StageConfig):
     study: Path | None = Field(
         None, description="YAML file of the stage's keys: its section of that name, or all of it"
     )
-    section: str | None = Field(
+    study_section: str | None = Field(
         None, description="another section of that file, such as preprocess.signal"
     )
     options: dict[str, Any] = Field(

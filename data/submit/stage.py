@@ -71,8 +71,8 @@ def stage_options(config: SubmitConfig) -> dict[str, Any]:
     words = [sys.executable, str(ROOT / "run_pipeline.py"), config.stage, "--print-config"]
     if config.study is not None:
         words += ["--config", str(config.study)]
-    if config.section is not None:
-        words += ["--section", config.section]
+    if config.study_section is not None:
+        words += ["--section", config.study_section]
     options = dict(_flat(config.options))
     if config.stage == "preprocess":
         options |= {"engine": "processes", "workers": config.cpus, "part": None}
