@@ -74,7 +74,7 @@ def parse(stages: Sequence[Stage], argv: Sequence[str], description: str) -> Inv
     wanted = next((word for word in argv if not word.startswith("-")), None)
     # Only the wanted stage's options are built: the others' modules stay unimported.
     parser = _top_parser(stages, description)
-    subparsers = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
+    subparsers = parser.add_subparsers(dest="stage_name", required=True, metavar="STAGE")
     for stage in stages:
         subparser = subparsers.add_parser(
             stage.name,
@@ -86,7 +86,7 @@ def parse(stages: Sequence[Stage], argv: Sequence[str], description: str) -> Inv
             _add_options(subparser, stage)
     words, overrides = split_overrides(argv)
     arguments = vars(parser.parse_args(words))
-    stage = by_name[arguments.pop("stage")]
+    stage = by_name[arguments.pop("stage_name")]
     print_config, verbose = arguments.pop("print_config"), arguments.pop("verbose")
     path = arguments.pop("config_file") or stage.default_yaml
     section = arguments.pop("section")
