@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import InputError
-from data.sources import ig_text, open_source
+from data.sources import ReadOptions, ig_text, open_source
 from data.sources.ig_text import IgFormatError, parse_event
 from tests.made_files import Events, ig_event, make_events, write_ig
 
@@ -183,13 +183,32 @@ def test_zip_without_events_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "n_events"), [("Electron.ig", 25), ("BJetPlusX_Run2012C_0.ig", 25)]
+    ("name", "n_events"),
+    [
+        ("Electron.ig", 25),
+        ("BJetPlusX_Run2012C_0.ig", 25),
+        ("DoubleElectron_Run2012C_0.ig", 25),
+        ("DoublePhoton_Run2012B_0.ig", 25),
+        ("masterclass2019_22.ig", 100),
+    ],
 )
 def test_real_files(name: str, n_events: int, real_data: Path) -> None:
-    with open_source(real_data / "real" / name) as source:
+    """Every version of every collection is read; the collections' names change within a file."""
+    with open_source(real_data / "real" / name, ReadOptions(objects=("all",))) as source:
         assert source.n_events == n_events
         (batch,) = source.batches(0, n_events, n_events)
         assert source.origin == "collision"
     assert (np.diff(batch.hits["EB"].offsets) > 0).sum() >= 23
     if name == "Electron.ig":
         assert source.warnings["EE: hits replaced by a later hit of the same crystal"] == 1
+    assert set(batch.collections) == {
+        "objects/Jet", "objects/MET", "objects/Electron", "objects/Muon",
+    }  # fmt: skip
+    for rows in batch.collections.values():
+        assert len(rows) == n_events
+        assert all(np.isfinite(column).all() for column in rows.columns.values())
+    for place in ("objects/Electron", "objects/Muon"):
+        assert set(batch.collections[place].columns["charge"]) <= {-1, 1}
+    n_jets = np.diff(batch.collections["objects/Jet"].offsets)
+    assert (n_jets > 0).sum() >= 0.9 * n_events
+    assert (np.diff(batch.collections["objects/MET"].offsets) == 1).all()

@@ -25,6 +25,7 @@ from data.sources.base import (
     ranges,
     track_hits,
 )
+from data.sources.ig_objects import IgObjects
 from data.sources.ig_text import MAX_CHARACTERS, IgFormatError, parse_event
 from data.sources.plausible import Place
 
@@ -68,6 +69,8 @@ class IgSource(Source):
         self.origin = "simulation" if first.identifiers()[0] == 1 else "collision"
         self.missing = self._missing_everywhere()
         self.channels = channel_columns(self.missing, ("EB", "EE"), with_directions=True)
+        self._objects = IgObjects(options)
+        self.collections = self._objects.types
 
     def batches(self, start: int, stop: int, chunk: int) -> Iterator[EventBatch]:
         for first, last in ranges(start, stop, chunk):
@@ -136,6 +139,7 @@ class IgSource(Source):
             vertex_z=np.where(np.isfinite(of_photons), of_photons, first_vertex),
             n_vertices=np.array([len(v) for v in vertices], dtype=np.int32),
             missing=self.missing,
+            collections=self._objects.read(events),
         )
 
     def _hits(self, channel: str, events: list[_Event]) -> Hits:
@@ -209,6 +213,10 @@ class _Event:
             for channel, names in _WANTED.items()
             if all(self._find(name) is None for name in names)
         )
+
+    def has(self, name: str) -> bool:
+        """Whether the event has a collection of that name, in any version."""
+        return self._find(name) is not None
 
     def identifiers(self) -> tuple[int, int, int]:
         """Run, lumi section and event number."""
