@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import random
 import re
 import shutil
 import signal
@@ -187,13 +188,13 @@ class XRootDServer:
         self._process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
-        for _ in range(100):
+        for _ in range(200):
+            if self._process.poll() is not None:
+                break
             with socket.socket() as attempt:
                 if attempt.connect_ex(("127.0.0.1", self._port)) == 0:
                     return
-            if self._process.poll() is not None:
-                break
-            time.sleep(0.1)
+            time.sleep(0.05)
         logs = "".join(p.read_text(errors="replace") for p in self._admin.rglob("log"))
         pytest.fail(f"xrootd did not start:\n{logs[-3000:]}")
 
@@ -227,10 +228,14 @@ def xrootd_server(checksums: bool = True) -> Iterator[XRootDServer]:
 
 
 def _free_ports(n: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(n)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
+    """Ports below those that the system hands to others' connections between now and their use."""
+    found: list[int] = []
+    while len(found) < n:
+        port = random.SystemRandom().randrange(10240, 32768)
+        with socket.socket() as attempt:
+            try:
+                attempt.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+    return found

@@ -118,6 +118,8 @@ def _prepare_xrootd(location: str) -> None:
             f"root:// needs the libraries fsspec-xrootd and xrootd ({error})",
             "pip install 'cms-e2e-rl[remote]'; or use the file's https:// address",
         ) from error
-    # The client's own repetitions take ten minutes to say that a server is away; ours replace them.
-    if "XRD_CONNECTIONRETRY" not in os.environ:
-        EnvPutInt("ConnectionRetry", 1)
+    # The client's own repetitions take ten minutes to say that a server is away, and for half an
+    # hour after that it does not even try; our repetitions replace them.
+    for name, value in (("ConnectionRetry", 1), ("StreamErrorWindow", 1)):
+        if f"XRD_{name.upper()}" not in os.environ:
+            EnvPutInt(name, value)

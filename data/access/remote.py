@@ -100,15 +100,21 @@ class RemoteFile:
 
     def read_ahead(self, start: int, stop: int) -> bytes:
         """The bytes start:stop, with their surroundings if they are few: headers come in runs."""
-        for first, content in self._blocks:
-            if first <= start and stop <= first + len(content):
-                return content[start - first : stop - first]
+        if (content := self.held(start, stop)) is not None:
+            return content
         if stop - start > READ_AHEAD:
             return self.read(start, stop)
         first = start // READ_AHEAD * READ_AHEAD
         content = self.read(first, min(self.size, max(stop, first + READ_AHEAD)))
         self._blocks.append((first, content))
         return content[start - first : stop - first]
+
+    def held(self, start: int, stop: int) -> bytes | None:
+        """The bytes start:stop if `read_ahead` has them; None if not."""
+        for first, content in self._blocks:
+            if first <= start and stop <= first + len(content):
+                return content[start - first : stop - first]
+        return None
 
     def read_ranges(self, ranges: list[Range]) -> list[bytes]:
         """The bytes of several ranges, requested together; only what failed is asked for again."""

@@ -16,7 +16,7 @@ from data.access.location import DEFAULT_ACCESS, AccessOptions, scheme_of
 from data.access.remote import Range, RemoteFile
 
 # XRootD takes many ranges in one request, so gaps need not be read; for HTTP each range is one.
-_MAX_GAP = {"root": 1024, "http": 32 * 1024}
+_MAX_GAP = {"root": 1024, "http": 8 * 1024}
 _MAX_REQUEST = 32 << 20
 
 
@@ -82,6 +82,9 @@ class RemoteSource(uproot.source.chunk.Source):
         """Request ranges that `chunks` will ask for, together; forget all others."""
         wanted = set(ranges)
         self._ahead = {r: future for r, future in self._ahead.items() if r in wanted}
+        for range_ in wanted - self._ahead.keys():
+            if (content := self.remote.held(*range_)) is not None:
+                self._ahead[range_] = TrivialFuture(content)
         missing = sorted(wanted - self._ahead.keys())
         for range_, chunk in zip(missing, self._request(missing, queue.Queue()), strict=True):
             self._ahead[range_] = chunk._future

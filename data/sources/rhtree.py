@@ -19,7 +19,7 @@ from data.sources.base import DEFAULT, ReadOptions, Source, aligned_ranges, chan
 from data.sources.plausible import Place
 from data.sources.rhtree_images import ImageBranch, positive
 from data.sources.rhtree_jets import TRUE_JETS, RHTreeJets
-from data.sources.root_file import open_tree, read
+from data.sources.root_file import open_tree, prefetch, read
 
 TREE, TRUTH_TREE, PROVENANCE = "fevt/RHTree", "fevt/Truth", "fevt/provenance"
 N_EE_SIDE, N_HBHE_EB = 10000, 34 * 72
@@ -117,6 +117,7 @@ class RHTreeSource(Source):
 
     def _batch(self, start: int, stop: int) -> EventBatch:
         n_events = stop - start
+        prefetch([b for i in self._images.values() for j, _ in i for b in j.branches], start, stop)
         ids = {k: self._scalar(self._tree, name, start, stop) for k, name in _IDENTIFIERS.items()}
         hits = {
             channel: self._read_channel(channel, start, stop)

@@ -57,6 +57,11 @@ class ImageBranch:
         return self.dense is not None or self.index is not None
 
     @property
+    def branches(self) -> list[Any]:
+        """The branches that hold it."""
+        return [b for b in (self.dense, self.index, self.value) if b is not None]
+
+    @property
     def basket_edges(self) -> list[int]:
         """Entry numbers where the branch's baskets begin and end."""
         branch = self.dense if self.dense is not None else self.value
