@@ -13,6 +13,7 @@ from data.detector.detid import (
     eb_detid,
     ee_cells,
     ee_detid,
+    hbhe_cell_towers,
     hbhe_detid,
     hbhe_image_cells,
     hbhe_towers,
@@ -85,6 +86,22 @@ def test_narrow_tower_is_one_cell_and_wide_tower_two() -> None:
     assert energy[narrow] == 4.0
     assert sorted(cell[wide] % 72) == [0, 1]
     assert list(energy[wide]) == [3.0, 3.0]
+
+
+def test_every_tower_and_back() -> None:
+    """Each cell of the 56 x 72 image is filled by the DetId of its tower, and by no other."""
+    cells = np.arange(56 * 72)
+    ieta, iphi = hbhe_cell_towers(cells)
+    filled, energy, hit = hbhe_image_cells(hbhe_detid(ieta, iphi, 1), np.ones(len(cells)))
+    wide = np.abs(ieta) > 20
+    np.testing.assert_array_equal(np.bincount(hit), np.where(wide, 2, 1))
+    assert (cells[hit] // 72 == filled // 72).all()
+    image = np.bincount(filled, weights=energy)
+    # Both cells of a wide tower name it: its two halves are counted twice.
+    np.testing.assert_array_equal(image, np.ones(len(cells)))
+    np.testing.assert_array_equal(filled[~wide[hit]], cells[~wide])
+    for cell in (48 * 72 + 4, 48 * 72 + 5):
+        assert set(filled[hit == cell]) == {48 * 72 + 4, 48 * 72 + 5}
 
 
 def test_ring_29_counts_as_28() -> None:

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from common.errors import InputError
 from data.batch import Hits
-from data.detector.images import IMAGES
 from data.store import GROUPS, EventStore, StoreWriter
 from tests.conftest import ROOT
 from tests.synthetic import write_store
@@ -203,8 +202,6 @@ def test_every_dataset_is_documented(store: Path) -> None:
     for columns in GROUPS.values():
         for name in columns:
             assert f"`{name}`" in text or f"/{name}`" in text, name
-    for name in IMAGES:
-        assert f"`{name}`" in text, name
 
 
 def test_missing_datasets_are_named(store: Path) -> None:

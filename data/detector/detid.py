@@ -128,6 +128,18 @@ def hbhe_detid(ieta: ArrayLike, iphi: ArrayLike, depth: ArrayLike) -> IntArray:
     return head | (depth << 14) | (side << 13) | (np.abs(ieta) << 7) | iphi
 
 
+def hbhe_cell_towers(cell: ArrayLike) -> tuple[IntArray, IntArray]:
+    """Signed ieta and iphi of the tower that fills a cell of the 56 x 72 image.
+
+    Above |ieta| 20, where a tower fills two columns, iphi is the odd one of the pair; the last row
+    is given as |ieta| 28, which holds 29 too.
+    """
+    row, column = np.divmod(np.asarray(cell, dtype=np.int64), 72)
+    ieta = np.where(row >= 28, row - 27, row - 28)
+    iphi = (column - 2) % 72 + 1
+    return ieta, np.where(np.abs(ieta) > 20, (iphi - 1) // 2 * 2 + 1, iphi)
+
+
 def hbhe_image_cells(detid: ArrayLike, energy: ArrayLike) -> tuple[IntArray, FloatArray, IntArray]:
     """Spread HBHE rechits over the cells of the 56 x 72 image.
 

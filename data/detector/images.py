@@ -9,8 +9,6 @@ import difflib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
-import numpy as np
-
 from common.errors import ConfigError
 from data.batch import Hits
 from data.detector.image_table import IMAGES, STACKS, Image
@@ -61,9 +59,7 @@ def make_image(
         For an unknown name, naming the nearest known one; for hits without a channel or a column
         that the image is made of, saying which sources have it.
     """
-    made = image(name)
-    pixels = make_pixels(name, hits, upsampling)
-    return scatter(pixels, len(hits[made.channels[0]]), made.shape)
+    return stack([name], hits, upsampling)[..., 0]
 
 
 def make_pixels(
@@ -127,7 +123,8 @@ def stack(
             f"images of {len(shapes)} shapes do not stack: "
             + ", ".join(f"{name} {image(name).shape}" for name in names)
         )
-    return np.stack([make_image(name, hits, upsampling) for name in names], axis=-1)
+    layers = [make_pixels(name, hits, upsampling) for name in names]
+    return scatter(layers, len(hits[image(names[0]).channels[0]]), shapes.pop())
 
 
 def image(name: str) -> Image:

@@ -125,12 +125,10 @@ def jet_crops(
         if image(name).shape != ECAL_SHAPE:
             raise ConfigError(f"{name} is no 280 x 360 image: a jet's window needs such layers")
     event, row, column = (np.asarray(a, dtype=np.int64) for a in (event, seed_row, seed_column))
-    crops = np.zeros((len(event), size, size, len(layers)), dtype=np.float32)
-    for i, name in enumerate(layers):
-        pixels = make_pixels(name, hits, upsampling)
-        windows = _windows(pixels, event, row, column, size)
-        crops[..., i] = scatter(windows, len(event), (size, size))
-    return crops
+    windows = [
+        _windows(make_pixels(name, hits, upsampling), event, row, column, size) for name in layers
+    ]
+    return scatter(windows, len(event), (size, size))
 
 
 def _windows(pixels: Pixels, event: IntArray, row: IntArray, column: IntArray, size: int) -> Pixels:

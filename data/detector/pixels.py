@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -33,17 +33,18 @@ class Pixels(NamedTuple):
 Filler = Callable[[Mapping[str, Hits]], Pixels]
 
 
-def scatter(pixels: Pixels, n_events: int, shape: tuple[int, int]) -> FloatArray:
-    """Sum values into (n_events, *shape); rows with a negative cell are left out.
+def scatter(layers: Sequence[Pixels], n_events: int, shape: tuple[int, int]) -> FloatArray:
+    """Sum values into (n_events, *shape, len(layers)); rows with a negative cell are left out.
 
     Only the cells that are filled are touched: images are a hundred times emptier than full.
     """
     size = shape[0] * shape[1]
-    inside = pixels.cell >= 0
-    key, inverse = np.unique(pixels.event[inside] * size + pixels.cell[inside], return_inverse=True)
-    image = np.zeros(n_events * size, dtype=np.float32)
-    image[key] = np.bincount(inverse, weights=pixels.value[inside], minlength=len(key))
-    return image.reshape(n_events, *shape)
+    images = np.zeros((n_events * size, len(layers)), dtype=np.float32)
+    for i, (event, cell, value) in enumerate(layers):
+        inside = cell >= 0
+        key, inverse = np.unique(event[inside] * size + cell[inside], return_inverse=True)
+        images[key, i] = np.bincount(inverse, weights=value[inside], minlength=len(key))
+    return images.reshape(n_events, *shape, len(layers))
 
 
 def joined(*fillers: Filler) -> Filler:
