@@ -35,3 +35,18 @@ class InputError(PipelineError):
     def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
         # Exceptions cross process boundaries by their arguments.
         return type(self), (self.path, self.problem, self.remedy)
+
+
+class OutputError(PipelineError):
+    """A file that cannot be written: the disk is full or read-only. No input is at fault."""
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        self.path = str(path)
+        self.reason = reason
+        super().__init__(
+            f"{path}: cannot be written: {reason} (make room, or choose another output; the same "
+            "command then goes on where it stopped)"
+        )
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.path, self.reason)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import re
 import uuid
 import zlib
 from collections.abc import Iterator
@@ -12,7 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from common.errors import OutputError
+
 _CHUNK = 1 << 20
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 @contextmanager
@@ -20,16 +25,45 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; on success sync it to disk and rename it to `path`.
 
     After a crash `path` either does not exist, or still holds what it held before.
+
+    Raises
+    ------
+    OutputError
+        If the disk is full or read-only.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = scratch_name(path)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            sync(temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Tell a full or read-only disk as an OutputError, whatever a library made of it."""
     try:
-        yield temporary
-        sync(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            # HDF5 fails to close what it failed to write, and hides the first error behind it.
+            if (number := _error_number(cause)) in _NO_ROOM:
+                raise OutputError(path, os.strerror(number)) from error
+            cause = cause.__cause__ or cause.__context__
+        raise
+
+
+def _error_number(error: BaseException) -> int:
+    """The system's number of an error, also where HDF5 has it in its text only; 0 for none."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    match = re.search(r"\berrno = (\d+)", str(error))
+    return int(match[1]) if match else 0
 
 
 def scratch_name(path: Path) -> Path:

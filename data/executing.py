@@ -7,7 +7,7 @@ from concurrent.futures import Executor, as_completed
 from functools import partial
 from typing import Any, TypeVar
 
-from common.errors import PipelineError
+from common.errors import OutputError, PipelineError
 from data.engines import lost_worker
 
 Key = TypeVar("Key")
@@ -24,7 +24,7 @@ def completed(
     Raises
     ------
     PipelineError
-        If a worker process was lost.
+        If a worker process was lost, or the disk is full.
     """
     if executor is None:
         for key, (function, *arguments) in calls.items():
@@ -46,6 +46,6 @@ def _result(call: Callable[[], Any]) -> Any:
     except Exception as error:
         if problem := lost_worker(error):
             raise PipelineError(problem) from error
-        if isinstance(error, PipelineError):
+        if isinstance(error, PipelineError) and not isinstance(error, OutputError):
             return error
         raise

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from common.files import scratch_name, sync
+from common.files import scratch_name, sync, writing
 from data.assemble import Tables
 from data.batch import STORE_CHANNELS
 from data.plan import FileInfo
@@ -47,7 +47,8 @@ class Merger:
     def offer(self, task: Task, shard: Path) -> None:
         """Take a whole shard; merge what can be merged now."""
         self._ready[task] = shard
-        self._advance()
+        with writing(self.output):
+            self._advance()
 
     def drop(self, source: int) -> None:
         """Leave a file out whole."""
@@ -59,7 +60,8 @@ class Merger:
         # Even where none of its shards is merged, its channels may be in the store.
         if merged or self._writer is not None:
             self._restart()
-        self._advance()
+        with writing(self.output):
+            self._advance()
 
     def finish(self, attributes: dict[str, Any]) -> None:
         """Write the attributes, sync, and give the store its name.
@@ -69,21 +71,22 @@ class Merger:
         RuntimeError
             If a shard is missing (a bug of the caller).
         """
-        self._advance()
-        if self._next != len(self._order):
-            raise RuntimeError(f"shard {self._order[self._next]} was never offered")
-        writer = self._open()
-        counted = dict(sorted(self.warnings.items()))
-        writer.set_attributes({**attributes, "reader_warnings": counted})
-        writer.close()
-        self._writer = None
-        sync(self._temporary)
-        os.replace(self._temporary, self.output)
+        with writing(self.output):
+            self._advance()
+            if self._next != len(self._order):
+                raise RuntimeError(f"shard {self._order[self._next]} was never offered")
+            writer = self._open()
+            counted = dict(sorted(self.warnings.items()))
+            writer.set_attributes({**attributes, "reader_warnings": counted})
+            writer.close()
+            self._writer = None
+            sync(self._temporary)
+            os.replace(self._temporary, self.output)
 
     def close(self) -> None:
         """Drop an unfinished store."""
         if self._writer is not None:
-            self._writer.close()
+            self._writer.abandon()
         self._writer = None
         self._temporary.unlink(missing_ok=True)
 

@@ -168,15 +168,24 @@ class StoreWriter:
 
     def close(self) -> None:
         """Finish and close the file."""
-        self._file.attrs[ATTRIBUTES_CHECKSUM] = attributes_checksum(self._file)
-        self._datasets.clear()
-        self._file.close()
+        try:
+            self._file.attrs[ATTRIBUTES_CHECKSUM] = attributes_checksum(self._file)
+            # Closing a dataset flushes it too, but h5py ignores it if that fails.
+            self._file.flush()
+            self._datasets.clear()
+            self._file.close()
+        except BaseException:
+            self.abandon()
+            raise
 
     def abandon(self) -> None:
         """Close an unfinished file that will be deleted, without failing once more."""
-        with suppress(OSError):
-            # On a full disk this gives HDF5 the room that it needs to close.
-            os.truncate(self._file.filename, 0)
+        with suppress(OSError, RuntimeError, ValueError):
+            # On a full disk HDF5 could not even close: what it still writes goes into memory.
+            descriptor = self._file.id.get_vfd_handle()
+            nowhere = os.memfd_create("abandoned")
+            os.dup2(nowhere, descriptor)
+            os.close(nowhere)
         with suppress(OSError, RuntimeError):
             self._datasets.clear()
             self._file.close()

@@ -75,7 +75,7 @@ def clean_failure(done: subprocess.CompletedProcess[str], *mentioned: str) -> st
     if done.returncode == 0:
         return "exit code 0"
     if "Traceback" in done.stderr:
-        return f"a traceback: {done.stderr[-500:]}"
+        return f"a traceback: {done.stderr[-5000:]}"
     absent = [text for text in mentioned if text not in done.stderr]
     return f"the message does not mention {absent[0]}: {done.stderr[-500:]}" if absent else ""
 
@@ -215,3 +215,12 @@ def _finished(
     if again.returncode != 0:
         return Outcome("broken", f"the second run failed: {again.stderr[-500:]}")
     return Outcome("right" if sha256(output) == sha256(expected) else "wrong", text)
+
+
+def accepted(folder: Path, good: Path, other: Path) -> Outcome:
+    """A file that adds no events: the store holds what the good one alone gives."""
+    alone, output = folder / "alone2.h5", folder / "both.h5"
+    first, second = preprocess(alone, [good]), preprocess(output, [good, other])
+    if first.returncode or second.returncode:
+        return Outcome("broken", (first.stderr + second.stderr)[-500:])
+    return Outcome("right" if numbers(output) == numbers(alone) else "wrong", "no events")
