@@ -108,7 +108,9 @@ def run(config: CatalogConfig) -> None:
         return
     files = files_of(config.record, config.files, AccessOptions(retries=config.retries))
     for file in files:
-        print(f"{file.location}  {in_units(file.size)}  adler32:{file.adler32 or 'unknown'}")
+        where = "" if file.online else "  (on tape)"
+        checksum = file.adler32 or "unknown"
+        print(f"{file.location}  {in_units(file.size)}  adler32:{checksum}{where}")
     total = sum(file.size or 0 for file in files)
     print(f"{len(files)} file(s), {in_units(total)}, label {files[0].label}")
     if config.output is not None:
@@ -167,6 +169,9 @@ def files_of(
     if known is not None and files is None and known.n_files not in (None, len(found)):
         log.warning("record %d: the portal lists %d files, the catalogue says %d", record,
                     len(found), known.n_files)  # fmt: skip
+    if on_tape := sum(not file.online for file in found):
+        log.warning("record %d: %d of the %d files are on tape and cannot be read before they are "
+                    "requested: %s/record/%d", record, on_tape, len(found), portal(), record)  # fmt: skip
     label = None if known is None else known.label
     return [replace(file, record=record, label=label) for file in found]
 
@@ -179,7 +184,7 @@ def write_list(path: Path, files: list[InputFile]) -> None:
         return
     facts = [
         {"uri": f.location, "size": f.size, "checksum": f.adler32 and f"adler32:{f.adler32}",
-         "label": f.label, "record": f.record}
+         "label": f.label, "record": f.record, "availability": None if f.online else "on tape"}
         for f in files
     ]  # fmt: skip
     write_json(path, [{k: v for k, v in fact.items() if v is not None} for fact in facts])

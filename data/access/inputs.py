@@ -123,6 +123,7 @@ def _entry(item: Any, source: str, number: int) -> InputFile:
             size=None if size is None else int(size),
             n_events=None if item.get("n_events") is None else int(item["n_events"]),
             record=None if item.get("record") is None else int(item["record"]),
+            online=item.get("availability", "online") == "online",
         )
     except (TypeError, ValueError, ConfigError) as error:
         raise InputError(source, f"entry {number} ({item['uri']}): {error}", _HELP) from error

@@ -31,6 +31,8 @@ class InputFile:
         Number of events.
     record
         Record of the CERN Open Data portal it belongs to.
+    online
+        Whether it lies on disk there; others lie on tape and must be requested first.
     """
 
     location: str
@@ -39,6 +41,7 @@ class InputFile:
     size: int | None = None
     n_events: int | None = None
     record: int | None = None
+    online: bool = True
 
 
 @dataclass(frozen=True)
