@@ -18,10 +18,13 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import cKDTree
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -156,6 +159,8 @@ def ee_cell(eta: ArrayLike, phi: ArrayLike) -> IntArray:
 @cache
 def _ee_tree() -> cKDTree:
     """Directions of one endcap's crystals as (x / z, y / z)."""
+    from scipy.spatial import cKDTree  # a quarter of a second that readers need not wait for
+
     position = np.stack([EE_X[EE_VALID], EE_Y[EE_VALID]], axis=-1)
     return cKDTree(position / EE_Z[EE_VALID, None])
 
