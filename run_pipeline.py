@@ -26,8 +26,15 @@ STAGES = (
         "simulate --output runs/simulate",
     ),
     Stage(
+        "catalog",
+        "the CERN Open Data records this project knows, and the files of a record",
+        "data.catalog:CatalogConfig",
+        "data.catalog:run",
+        "catalog --record 7783 --files 0:4 --output higgs.json",
+    ),
+    Stage(
         "preprocess",
-        "CMS or simulated files (AOD, fevt/RHTree, .ig) to one event store",
+        "CMS or simulated files, here or on a server, to one event store",
         "data.config:PreprocessConfig",
         "data.convert:run",
         "preprocess --input DoublePhoton.root --output events.h5 --selection diphoton2012",

@@ -54,7 +54,7 @@ def _section(path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
 
 def _files(manifest: dict[str, Any]) -> dict[str, Any]:
     rows = [
-        [Path(f["path"]).name, f.get("format", ""), f.get("origin", ""), f.get("n_events", 0),
+        [Path(f["location"]).name, f.get("format", ""), f.get("origin", ""), f.get("n_events", 0),
          ", ".join(f.get("missing", [])) or "nothing", f["status"], f["reason"] or ""]
         for f in manifest["files"]
     ]  # fmt: skip
