@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from common.errors import ConfigError, InputError
+from common.errors import ConfigError
 from common.files import atomic_path
-from common.progress import log, progress
+from common.progress import log
 from data.config import ExportConfig
-from data.detector.images import STACKS, Upsampling, image, lacking, make_image, stack
+from data.detector.images import image
+from data.drawing import check, diphoton_mass, draw, parts, shape_of
 from data.published import write_hdf5, write_parquet
 from data.published_jets import JETS
-from data.sources.base import ranges
 from data.store import EventStore
 
 _EVENTS_AT_A_TIME = 100
@@ -67,53 +67,20 @@ def _write_archive(store: EventStore, config: ExportConfig) -> Path:
             text = np.array(config.hcal_upsampling)
             _write(archive, "hcal_upsampling", text.shape, text.dtype, [text])
         for name in config.images:
-            made = _images(store, name, config.hcal_upsampling)
+            made = draw(store, name, config.hcal_upsampling, _EVENTS_AT_A_TIME)
             _write(archive, name, (len(store), *shape_of(name)), np.dtype(np.float32), made)
     log.info("export: %d events to %s", len(store), config.output)
     return config.output
 
 
-def parts(name: str) -> tuple[str, ...]:
-    """The images of a stack; an image is its own."""
-    return STACKS.get(name, (name,))
-
-
-def shape_of(name: str) -> tuple[int, ...]:
-    """Shape of one event's image or stack."""
-    shape = image(parts(name)[0]).shape
-    return (*shape, len(STACKS[name])) if name in STACKS else shape
-
-
-def check(store: EventStore, names: Sequence[str]) -> None:
-    """Raise an InputError unless the store has the hits and columns that the images need."""
-    columns = {channel: store.hits(channel, 0, 0).columns for channel in store.channels}
-    for name in names:
-        for part in parts(name):
-            if missing := lacking(part, columns):
-                here = ", ".join(store.channels)
-                raise InputError(store.path, f"{part} needs {missing}", f"channels here: {here}")
-
-
 def event_columns(store: EventStore) -> dict[str, NDArray]:
     """Identifiers, mass and flag of the events, as the export writes them."""
     ids = [store.event(name).astype(np.int64) for name in ("run", "lumi", "event")]
-    of_file, of_pair = store.event("m0_file"), np.nan_to_num(store.event("m_gg"))
     return {
         "run_lumi_event": np.stack(ids, axis=1),
-        "m0": np.where(np.isfinite(of_file), of_file, of_pair).astype(np.float32),
+        "m0": diphoton_mass(store),
         "selected": store.event("selected").astype(bool),
     }
-
-
-def _images(store: EventStore, name: str, upsampling: Upsampling) -> Iterable[NDArray]:
-    channels = {channel for part in parts(name) for channel in image(part).channels}
-    pieces = list(ranges(0, len(store), _EVENTS_AT_A_TIME))
-    for start, stop in progress(pieces, desc=name, unit="parts"):
-        hits = {channel: store.hits(channel, start, stop) for channel in channels}
-        if name in STACKS:
-            yield stack(STACKS[name], hits, upsampling)
-        else:
-            yield make_image(name, hits, upsampling)
 
 
 def _write(

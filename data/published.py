@@ -17,15 +17,14 @@ from numpy.typing import NDArray
 
 from common.errors import ConfigError, InputError
 from common.files import atomic_path
-from common.progress import log, progress
-from data.detector.images import STACKS, Upsampling, image, lacking, stack
+from common.progress import log
+from data.detector.images import STACKS, Upsampling
 from data.detector.jets import JET_LAYERS
-from data.published_jets import JETS, iterate_jets
-from data.sources.base import ranges
+from data.drawing import check, diphoton_mass, draw, shape_of
+from data.published_jets import IDENTIFIERS, JETS, iterate_jets
 from data.sources.dense import JET_SHAPE
 from data.store import EventStore
 
-ARRAYS = (*STACKS, JETS)
 _EVENTS_AT_A_TIME = 32  # the stitched array has 1.2 MB an event
 _OPTIONS = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
 
@@ -44,8 +43,9 @@ def write_hdf5(
     store
         The open event store.
     arrays
-        Any of `X_EB`, `X_EEm`, `X_EEp` and `X_ECAL_stacked`, with `m0`, `y`, `runId`, `lumiId` and
-        `eventId` of every event; or `X_jets` alone, with columns of every jet.
+        Any of `X_EB`, `X_EEm`, `X_EEp`, `X_ECAL_stacked` and the images of
+        `data.detector.images`, with `m0`, `y`, `runId`, `lumiId` and `eventId` of every event; or
+        `X_jets` alone, with columns of every jet.
     output
         The file; it appears when complete.
     convention
@@ -60,8 +60,6 @@ def write_hdf5(
     InputError
         If the store lacks what an array is made of.
     """
-    if unknown := [name for name in arrays if name not in ARRAYS]:
-        raise ConfigError(f"unknown array {unknown[0]!r}: known are {', '.join(ARRAYS)}")
     if JETS in arrays and len(arrays) > 1:
         raise ConfigError(f"{JETS} has one entry a jet: write it to a file of its own")
     output = Path(output)
@@ -77,41 +75,25 @@ def write_hdf5(
 
 
 def _write_events(
-    file: h5py.File, store: EventStore, arrays: Sequence[str], convention: Upsampling
+    file: h5py.File, store: EventStore, names: Sequence[str], convention: Upsampling
 ) -> int:
-    n_events = len(store)
-    for name, column in _event_columns(store).items():
+    check(store, names)
+    columns = {"m0": diphoton_mass(store), "y": store.event("label")}
+    columns |= {name: store.event(key) for name, key in IDENTIFIERS.items()}
+    for name, column in columns.items():
         file.create_dataset(name, data=column)
-    channels = {channel: store.hits(channel, 0, 0).columns for channel in store.channels}
-    for name in arrays:
-        if name not in STACKS:
-            continue
-        for part in STACKS[name]:
-            if missing := lacking(part, channels):
-                raise InputError(store.path, f"{name} needs {part}, which needs {missing}")
-        shape = (*image(STACKS[name][0]).shape, len(STACKS[name]))
+    for name in names:
+        shape = shape_of(name)
         dataset = file.create_dataset(
-            name, (n_events, *shape), dtype="f4", chunks=(1, *shape), **_OPTIONS
+            name, (len(store), *shape), dtype="f4", chunks=(1, *shape), **_OPTIONS
         )
-        dataset.attrs["layers"] = json.dumps(STACKS[name])
-        wanted = {c for part in STACKS[name] for c in image(part).channels}
-        pieces = list(ranges(0, n_events, _EVENTS_AT_A_TIME))
-        for start, stop in progress(pieces, desc=name, unit="parts"):
-            hits = {channel: store.hits(channel, start, stop) for channel in wanted}
-            dataset[start:stop] = stack(STACKS[name], hits, convention)
-    return n_events
-
-
-def _event_columns(store: EventStore) -> dict[str, NDArray]:
-    """The converters' names of the store's columns; m0 as the `.npz` export has it."""
-    of_file, of_pair = store.event("m0_file"), np.nan_to_num(store.event("m_gg"))
-    return {
-        "m0": np.where(np.isfinite(of_file), of_file, of_pair).astype(np.float32),
-        "y": store.event("label"),
-        "runId": store.event("run"),
-        "lumiId": store.event("lumi"),
-        "eventId": store.event("event"),
-    }
+        if name in STACKS:
+            dataset.attrs["layers"] = json.dumps(STACKS[name])
+        start = 0
+        for images in draw(store, name, convention, _EVENTS_AT_A_TIME):
+            dataset[start : start + len(images)] = images
+            start += len(images)
+    return len(store)
 
 
 def _write_jets(

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from common.errors import InputError
 from data.batch import Collection, Hits
-from data.detector.images import Upsampling, image, lacking
+from data.detector.images import Upsampling, image
 from data.detector.jets import JET_LAYERS, JET_SIZE, contained, jet_crops, jet_seeds
+from data.drawing import check
 from data.sources.base import ranges
 from data.sources.dense import CRYSTALS, HCAL_LAYER, JET_SHAPE, N_JET_CELLS
 from data.store import EventStore
@@ -23,7 +24,7 @@ _JET_COLUMNS = {  # as the converters named them
     "seed_column": "iphi",
 }  # fmt: skip
 _TRUE_COLUMNS = {"label": "y", "pdg_id": "pdgId"}
-_IDENTIFIERS = {"runId": "run", "lumiId": "lumi", "eventId": "event"}
+IDENTIFIERS = {"runId": "run", "lumiId": "lumi", "eventId": "event"}
 
 
 class Jets(NamedTuple):
@@ -50,7 +51,7 @@ def iterate_jets(
     is_imported = "JET" in store.channels
     if not is_imported:
         _check_jets(store)
-    ids = {name: store.event(key) for name, key in _IDENTIFIERS.items()}
+    ids = {name: store.event(key) for name, key in IDENTIFIERS.items()}
     for start, stop in ranges(0, len(store), _EVENTS_AT_A_TIME):
         event, jets = (_imported if is_imported else _cut_out)(store, start, stop, convention)
         jets.columns.update({name: column[start:stop][event] for name, column in ids.items()})
@@ -68,10 +69,7 @@ def _check_jets(store: EventStore) -> None:
             "no jets: neither imported images (hits/JET) nor objects/Jet with seed or direction",
             "preprocess with objects=Jet",
         )
-    channels = {channel: store.hits(channel, 0, 0).columns for channel in store.channels}
-    for part in JET_LAYERS:
-        if missing := lacking(part, channels):
-            raise InputError(store.path, f"{JETS} needs {part}, which needs {missing}")
+    check(store, JET_LAYERS)
 
 
 def _imported(

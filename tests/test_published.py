@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from common.errors import ConfigError, InputError
 from data.batch import Collection, Hits
 from data.detector.geometry import EE_VALID
+from data.detector.images import make_image
 from data.published import write_hdf5, write_parquet
 from data.sources import ReadOptions, Source, open_source
 from data.store import EventStore, StoreWriter
@@ -135,6 +136,16 @@ def test_barrel_alone(convention: str, tmp_path: Path) -> None:
     same([b.hits["TRK"] for b in batches], inside(hits["TRK"], 55 * 360, 225 * 360))
 
 
+def test_plain_images(tmp_path: Path) -> None:
+    hits = make_hits(4, 2)
+    with EventStore(write_store(tmp_path / "store.h5", hits)) as store:
+        path = write_hdf5(store, ["EB_energy", "HBHE_energy"], tmp_path / "dense.h5")
+        expected = make_image("HBHE_energy", {"HBHE": store.hits("HBHE")})
+    with h5py.File(path) as file:
+        assert file["EB_energy"].shape == (2, 170, 360)
+        np.testing.assert_array_equal(file["HBHE_energy"][:], expected)
+
+
 def test_stitched_alone_has_no_endcap_crystals(tmp_path: Path) -> None:
     hits = make_hits(2, 2)
     with EventStore(write_store(tmp_path / "store.h5", hits)) as store:
@@ -232,12 +243,12 @@ def test_what_cannot_be_written_is_said(jet_store: Path, tmp_path: Path) -> None
     without = write_store(tmp_path / "store.h5", barrel)
     output = tmp_path / "out.h5"
     with EventStore(jet_store) as store:
-        with pytest.raises(ConfigError, match="unknown array 'X_HB'"):
+        with pytest.raises(ConfigError, match="unknown image 'X_HB'"):
             write_hdf5(store, ["X_HB"], output)
         with pytest.raises(ConfigError, match="a file of its own"):
             write_hdf5(store, ["X_jets", "X_EB"], output)
     with EventStore(without) as store:
-        with pytest.raises(InputError, match="X_EB needs TracksPt_EB"):
+        with pytest.raises(InputError, match="TracksPt_EB needs TRK hits"):
             write_hdf5(store, ["X_EB"], output)
         with pytest.raises(InputError, match="no jets"):
             write_parquet(store, tmp_path / "out.parquet")
