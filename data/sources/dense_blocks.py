@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import InputError
+from data.sources.rhtree_images import nonzero
 from data.sources.root_file import DAMAGED, reason
 
 IntArray = NDArray[np.int64]
@@ -112,7 +113,7 @@ class DenseArray:
             ) from error
         size = prod(dense.shape[1:])
         flat = dense.reshape(-1)
-        filled = np.flatnonzero(flat.astype(np.float32, copy=False))
+        filled = nonzero(flat.astype(np.float32, copy=False))
         event, position = np.divmod(filled, max(size, 1))
         position += row * (self._size // self._dataset.shape[1])
         return Filled(event, position, flat[filled].astype(np.float32))

@@ -19,6 +19,7 @@ from data.batch import CHANNELS, EventBatch, Hits, concatenate_hits
 from data.sources import dense
 from data.sources.base import DEFAULT, ReadOptions, Source
 from data.sources.plausible import Place
+from data.sources.rhtree_images import nonzero
 from data.sources.root_file import DAMAGED, reason
 
 MAGIC = b"PAR1"
@@ -115,7 +116,7 @@ class DenseParquetSource(Source):
 
     def _rows(self, table: Any, first: int) -> tuple[Hits, dict[str, NDArray]]:
         values, shape = self._images(table.column(self._image), first)
-        filled = np.flatnonzero(values)
+        filled = nonzero(values)
         event, position = np.divmod(filled, 3 * dense.N_JET_CELLS)
         if shape[0] == 3:
             layer, pixel = np.divmod(position, dense.N_JET_CELLS)

@@ -79,7 +79,7 @@ class ImageBranch:
             return self._read_sparse(start, stop)
         events, cells, values = [], [], []
         for first, block in self._blocks(start, stop):
-            rows = _nonzero(block)
+            rows = nonzero(block)
             events.append(first - start + rows // self.n_cells)
             cells.append(rows % self.n_cells)
             values.append(block.reshape(-1)[rows].astype(np.float32))
@@ -207,8 +207,8 @@ def positive(
     return (event, cell, value) if kept.all() else (event[kept], cell[kept], value[kept])
 
 
-def _nonzero(block: NDArray) -> IntArray:
-    """Flat indices of the values that are neither 0.0 nor -0.0."""
+def nonzero(block: NDArray) -> IntArray:
+    """Flat indices of the values of 4 bytes that are neither 0.0 nor -0.0."""
     values = block.reshape(-1)
     if values.size % 2 == 0:
         # Zeros are zeros in any byte order, and two floats at a time are found faster.
