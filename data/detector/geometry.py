@@ -97,6 +97,7 @@ _HE_CENTRES = [  # |ieta| 17 to 28, measured
 HBHE_ETA: FloatArray = _mirrored(
     np.array([*((np.arange(16) + 0.5) * 0.087), *_HE_CENTRES])
 )  # (56,)
+_ECAL_ETA_EDGES: FloatArray = np.concatenate([EB_ETA_EDGES[85:-1], EE_ETA_EDGES])  # (141,)
 
 
 def _degrees(phi: ArrayLike) -> FloatArray:
@@ -177,15 +178,12 @@ def hbhe_cell(eta: ArrayLike, phi: ArrayLike) -> IntArray:
 def ecal_cell(eta: ArrayLike, phi: ArrayLike) -> IntArray:
     """Flat cell of the stitched 280 x 360 ECAL image; -1 for |eta| >= 3."""
     eta = np.asarray(eta, dtype=np.float64)
-    size = np.abs(eta)
-    degrees = _degrees(phi)
-    barrel_row = 54 + np.searchsorted(EB_ETA_EDGES, eta, side="right")
-    bin_ = np.searchsorted(EE_ETA_EDGES, size, side="right") - 1
-    endcap_row = np.where(eta > 0, 225 + bin_, 54 - bin_)
-    phi_bin = np.floor(degrees + 180.0) % 360
-    row = np.where(size < ETA_EB_END, barrel_row, endcap_row)
-    column = np.where(size < ETA_EB_END, np.floor(degrees + 10.0) % 360, (phi_bin + 190) % 360)
-    return np.where(size < EE_ETA_EDGES[-1], row * 360 + column, -1).astype(np.int64)
+    ring = np.searchsorted(_ECAL_ETA_EDGES, np.abs(eta), side="right") - 1
+    row = np.where(eta >= 0, 140 + ring, 139 - ring)
+    # Barrel columns begin at -10 degrees; the endcaps' bin p from -180 degrees goes to column
+    # (p + 190) % 360, which is the same.
+    column = np.floor(_degrees(phi) + 370.0).astype(np.int64) % 360
+    return np.where(ring < 140, row * 360 + column, -1)
 
 
 def eb_to_hbhe(cell: ArrayLike) -> IntArray:
