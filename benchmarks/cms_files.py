@@ -24,6 +24,8 @@ from data.simulation.writer import RHTreeWriter
 EVENTS_PER_BASKET = 64  # about what 15 MB clusters of 250 kB events give in CMS's AOD
 _IDS = ".id_.id_"
 _SMEARED = (".energy_", ".time_", ".pt_", ".covariance_", ".chi2_", ".e3x3")
+_UINT64S = ak.types.from_datashape("var * uint64", highlevel=False)
+_BALLAST = 40  # branches that nobody reads
 _COUNTERS = (".present", ".obj", "hitPattern_")
 
 
@@ -34,8 +36,13 @@ def write_aod(
     codec: Any,
     per_basket: int = EVENTS_PER_BASKET,
     seed: int = 0,
+    unread: int = 0,
 ) -> Path:
-    """Write `n_events` in the AOD layout of `template`, every leaf that uproot can write."""
+    """Write `n_events` in the AOD layout of `template`, every leaf that uproot can write.
+
+    `unread` is a number of bytes per event that no reader wants, in branches between the others:
+    AOD has about 250 kB an event of them.
+    """
     rng = np.random.default_rng(seed)
     with uproot.open(template) as file:
         tree = file["Events"]
@@ -47,15 +54,29 @@ def write_aod(
         }  # fmt: skip
         raw = tree["EventAuxiliary"].array(uproot.AsJagged(uproot.AsDtype("u1")))
     kept = {name: column for name, column in columns.items() if column.ndim == 2}
+    ballast = {f"recoUnread_unread{i}__RECO.obj.bits_": unread // 8 // _BALLAST
+               for i in range(_BALLAST if unread else 0)}  # fmt: skip
     with uproot.recreate(path, compression=codec) as file:
         types = {name: column.type.content for name, column in kept.items()}
+        types = _between(types, dict.fromkeys(ballast, _UINT64S))
         tree_out = file.mktree("Events", {**types, "EventAuxiliary": raw.type.content})
         for start in range(0, n_events, per_basket):
             wanted = rng.integers(0, len(raw), min(per_basket, n_events - start))
             block = {name: _varied(name, column[wanted], rng) for name, column in kept.items()}
+            block |= {
+                name: ak.from_regular(rng.integers(0, 1 << 64, (len(wanted), n), np.uint64))
+                for name, n in ballast.items()
+            }
             block["EventAuxiliary"] = _numbered(raw[wanted], start)
             tree_out.extend(block)
     return path
+
+
+def _between(types: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:
+    """Both, the others spread evenly between the first, as a file's branches are."""
+    places = {name: (i + 0.5) / len(types) for i, name in enumerate(types)}
+    places |= {name: (i + 0.5) / len(others) for i, name in enumerate(others)}
+    return {name: (types | others)[name] for name in sorted(places, key=places.__getitem__)}
 
 
 def _varied(name: str, column: ak.Array, rng: np.random.Generator) -> ak.Array:

@@ -171,7 +171,8 @@ def files_of(
                     len(found), known.n_files)  # fmt: skip
     if on_tape := sum(not file.online for file in found):
         log.warning("record %d: %d of the %d files are on tape and cannot be read before they are "
-                    "requested: %s/record/%d", record, on_tape, len(found), portal(), record)  # fmt: skip
+                    "requested: %s/record/%d", record, on_tape, len(found), portal(),
+                    record)  # fmt: skip
     label = None if known is None else known.label
     return [replace(file, record=record, label=label) for file in found]
 

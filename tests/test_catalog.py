@@ -22,7 +22,8 @@ def index(*numbers: int) -> dict[str, Any]:
     """A file index as the portal's interface gives it."""
     files = [
         {
-            "availability": "on demand" if n == 5 else "online", "checksum": f"adler32:{n:07x}", "file_id": f"id{n}",
+            "availability": "on demand" if n == 5 else "online",
+            "checksum": f"adler32:{n:07x}", "file_id": f"id{n}",
             "filename": f"{n}.root", "key": f"{n}.root", "size": 1000 + n,
             "uri": f"{EOS}/{n}.root",
         }
