@@ -164,6 +164,24 @@ def test_other_arrays_are_refused(arrays: dict[str, NDArray], message: str, tmp_
         read(path)
 
 
+def test_event_numbers(tmp_path: Path) -> None:
+    """Numbers written as floats are taken, rounded ones counted, impossible ones refused."""
+    number = np.array([5, 2**24 + 4], np.float32)
+    ids = {"jetRunId": np.array([1.0, 194533.0]), "jetEventId": number}
+    path = write_hdf5(tmp_path / "a.h5", {"X_jets": jets(2), **ids, "y_jets": np.ones(2)})
+    with open_source(path) as source:
+        (batch,) = source.batches(0, 2, 10)
+        warnings = dict(source.warnings)
+    assert (batch.run.tolist(), batch.lumi.tolist()) == ([1, 194533], [0, 0])
+    assert batch.event.tolist() == [5, 2**24 + 4]
+    assert batch.is_numbered
+    assert warnings == {"events whose number is rounded: written as a 32-bit float": 1}
+    ids["jetRunId"][1] = -3
+    path = write_hdf5(tmp_path / "b.h5", {"X_jets": jets(2), **ids})
+    with pytest.raises(InputError, match="run -3; expected 1 to"):
+        read(path)
+
+
 def test_damaged_chunks_are_refused(tmp_path: Path) -> None:
     path = write_hdf5(
         tmp_path / "a.h5", {"X_jets": jets(4)}, chunks=(1, *JET), fletcher32=True,

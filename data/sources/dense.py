@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.batch import Collection, Hits
 from data.detector.geometry import N_HBHE
+from data.sources import plausible
 from data.sources.plausible import Place
 from data.sources.rhtree_images import positive
 from data.sources.rhtree_jets import JETS, TRUE_JETS
@@ -49,6 +50,14 @@ ALL_COLUMNS: Mapping[str, tuple[str, ...]] = JET_COLUMNS | TRUE_COLUMNS
 _TYPES = {"seed_row": "i2", "seed_column": "i2", "label": "i4", "pdg_id": "i4"}
 
 
+class Numbers(NamedTuple):
+    """(N,) run, luminosity section and event numbers."""
+
+    run: NDArray[np.uint32]
+    lumi: NDArray[np.uint32]
+    event: NDArray[np.uint64]
+
+
 def named(aliases: Mapping[str, tuple[str, ...]], present: Container[str]) -> dict[str, str]:
     """Per wanted quantity the first of its names that is present."""
     found = {}
@@ -69,6 +78,37 @@ def jet_types(present: Container[str]) -> dict[str, dict[str, str]]:
         for place, aliases in places.items()
     }
     return {place: columns for place, columns in types.items() if columns}
+
+
+def identifiers(
+    columns: dict[str, NDArray], n_events: int, place: Place, warnings: Counter[str]
+) -> Numbers:
+    """Run, lumi and event numbers of consecutive entries, of what a file has of them.
+
+    Without run or event number entries are run 1, numbered by row. Numbers written as 32-bit
+    floats, as some converters do, are rounded from 2**24 on, which is counted.
+
+    Raises
+    ------
+    InputError
+        For numbers that no event has, if the place is strict.
+    """
+    given = {name: columns[name] for name in IDENTIFIERS if name in columns}
+    if "run" not in given or "event" not in given:
+        warnings["events without run or event number: run 1, numbered by row"] += n_events
+        given = {"run": np.ones(n_events), "event": place.first + np.arange(n_events)}
+    given.setdefault("lumi", np.zeros(n_events))
+    plausible.identifiers(place, given["run"], given["lumi"], given["event"])
+    if given["event"].dtype == np.float32:
+        rounded = int((given["event"] >= 1 << 24).sum())
+        if rounded:
+            warnings["events whose number is rounded: written as a 32-bit float"] += rounded
+    with np.errstate(invalid="ignore"):  # impossible numbers, where they are not refused
+        return Numbers(
+            given["run"].astype(np.uint32),
+            given["lumi"].astype(np.uint32),
+            given["event"].astype(np.uint64),
+        )
 
 
 def jet_collections(

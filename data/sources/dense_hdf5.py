@@ -144,7 +144,7 @@ class DenseHdf5Source(Source):
     def _batch(self, start: int, stop: int) -> EventBatch:
         n_events = stop - start
         filled = {name: array.read(start, stop) for name, array in self._arrays.items()}
-        ids = self._identifiers(start, stop)
+        numbers = self._identifiers(start, stop)
         label = m0 = None
         if not self._has_jets:
             if "y" in self._file:
@@ -152,9 +152,9 @@ class DenseHdf5Source(Source):
             if "m0" in self._file:
                 m0 = np.nan_to_num(self._column("m0", start, stop).astype(np.float32))
         return EventBatch(
-            run=ids["run"].astype(np.uint32),
-            lumi=ids["lumi"].astype(np.uint32),
-            event=ids["event"].astype(np.uint64),
+            run=numbers.run,
+            lumi=numbers.lumi,
+            event=numbers.event,
             hits={c: self._hits(c, filled, start, n_events) for c in self._used},
             m0=m0,
             label=label,
@@ -195,14 +195,10 @@ class DenseHdf5Source(Source):
         columns = {key: self._column(name, start, stop) for key, name in names.items()}
         return dense.jet_collections(columns, self.collections, stop - start, self.warnings)
 
-    def _identifiers(self, start: int, stop: int) -> dict[str, NDArray]:
-        ids = {key: self._column(name, start, stop) for key, name in self._ids.items()}
-        if "run" not in ids or "event" not in ids:
-            self.warnings["events without run or event number: run 1, numbered by row"] += (
-                stop - start
-            )
-            ids |= {"run": np.ones(stop - start), "event": np.arange(start, stop)}
-        return {"lumi": np.zeros(stop - start)} | ids
+    def _identifiers(self, start: int, stop: int) -> dense.Numbers:
+        columns = {key: self._column(name, start, stop) for key, name in self._ids.items()}
+        place = Place(self.path, "run, lumi and event", start, self.strict)
+        return dense.identifiers(columns, stop - start, place, self.warnings)
 
     def _column(self, name: str, start: int, stop: int) -> NDArray:
         dataset = self._file[name]

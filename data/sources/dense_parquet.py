@@ -25,6 +25,7 @@ from data.sources.root_file import DAMAGED, reason
 MAGIC = b"PAR1"
 IMAGES = ("X_jets", "X_jet")
 _ROWS = 64  # 24 MB of doubles
+_BUFFER = 4 << 20  # bytes of a column read at a time, however large its row group is
 _SHAPES = ((3, 125, 125), (125, 125, 3))
 
 
@@ -173,14 +174,12 @@ class DenseParquetSource(Source):
         hits = concatenate_hits([part[0] for part in parts])
         n_events = len(hits)
         columns = {key: np.concatenate([part[1][key] for part in parts]) for key in parts[0][1]}
-        if "run" not in columns or "event" not in columns:
-            self.warnings["events without run or event number: run 1, numbered by row"] += n_events
-            columns |= {"run": np.ones(n_events), "event": start + np.arange(n_events)}
-        columns.setdefault("lumi", np.zeros(n_events))
+        place = Place(self.path, "run, lumi and event", start, self.strict)
+        numbers = dense.identifiers(columns, n_events, place, self.warnings)
         return EventBatch(
-            run=columns["run"].astype(np.uint32),
-            lumi=columns["lumi"].astype(np.uint32),
-            event=columns["event"].astype(np.uint64),
+            run=numbers.run,
+            lumi=numbers.lumi,
+            event=numbers.event,
             hits={"JET": hits},
             missing=self.missing,
             is_numbered="event" in self._ids,
@@ -198,6 +197,6 @@ def _open(path: str) -> Any:
             f"{path}: Parquet files need pyarrow: pip install 'cms-e2e-rl[parquet]'"
         ) from error
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(path, buffer_size=_BUFFER)
     except (OSError, ValueError, TypeError) as error:
         raise InputError(path, f"not a readable Parquet file: {reason(error)}", DAMAGED) from error

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from common.errors import InputError
 from data.batch import CHANNELS, Collection, EventBatch
+from data.sources import plausible
 from data.sources.base import DEFAULT, ReadOptions, Source, ranges
 from data.sources.jagged import collection, flat_columns
+from data.sources.plausible import Place
 from data.sources.root_file import read
 
 IDENTIFIERS = {"run": "run", "lumi": "luminosityBlock", "event": "event"}
@@ -172,6 +174,8 @@ class NanoAodSource(Source):
 
     def _batch(self, start: int, stop: int) -> EventBatch:
         ids = {key: self._scalar(name, start, stop) for key, name in IDENTIFIERS.items()}
+        place = Place(self.path, "run, luminosityBlock and event", start, self.strict)
+        plausible.identifiers(place, ids["run"], ids["lumi"], ids["event"])
         vertex_z = self._optional("PV_z", start, stop)
         n_vertices = self._optional("PV_npvs", start, stop)
         return EventBatch(
@@ -198,6 +202,8 @@ class NanoAodSource(Source):
             if f"Photon_{leaf}" in self._branches
         }
         columns, counts = flat_columns(self.path, leaves, start, stop)
+        place = Place(self.path, "Photon_*", start, self.strict)
+        plausible.columns(place, columns, plausible.PHOTON, counts)
         columns["energy"] = columns["pt"] * np.cosh(columns["eta"])
         return ak.zip({name: ak.unflatten(column, counts) for name, column in columns.items()})
 
