@@ -26,6 +26,7 @@ from tests.servers import xrootd_server
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 TEMPLATE = SHARED / "cms_layout" / "aodlike_doublephoton.root"
 ROUND_TRIP = 0.030  # seconds an answer takes; assumed
+REPEATS = 5  # the fastest counts
 AT_ONCE = {"root": 1, "http": 8}  # requests under way at a time
 
 
@@ -48,9 +49,12 @@ def main() -> None:
         print("| access | opening: requests, kB | bytes read per event | of the file's "
               "| requests per 1000 events | waiting, at 30 ms | events/s here |")  # fmt: skip
         print("|---|---|---|---|---|---|---|")
-        started = time.perf_counter()
-        n_events = _read(str(path), options.chunk)
-        rate = n_events / (time.perf_counter() - started)
+        seconds = []
+        for _ in range(REPEATS):
+            started = time.perf_counter()
+            n_events = _read(str(path), options.chunk)
+            seconds.append(time.perf_counter() - started)
+        rate = n_events / min(seconds)
         print(f"| local file | | | | | | {rate:.0f} |")
         for door in ("root", "http"):
             address = getattr(server, door) + name
@@ -64,22 +68,24 @@ def main() -> None:
 
 
 def _row(address: str, door: str, size: int, chunk: int, how: str = "") -> str:
-    started = time.perf_counter()
-    with open_source(address, access=AccessOptions()) as source:
-        remote = source.remote
-        assert remote is not None
-        opened = [remote.n_requests, remote.bytes_read]
-        n = source.n_events
-        for _ in source.batches(0, n, chunk):
-            pass
-    seconds = time.perf_counter() - started
+    seconds = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        with open_source(address, access=AccessOptions()) as source:
+            remote = source.remote
+            assert remote is not None
+            opened = [remote.n_requests, remote.bytes_read]
+            n = source.n_events
+            for _ in source.batches(0, n, chunk):
+                pass
+        seconds.append(time.perf_counter() - started)
     n_read, n_requests = remote.bytes_read - opened[1], remote.n_requests - opened[0]
     per_thousand = 1000 * n_requests / n
     waiting = per_thousand * ROUND_TRIP / AT_ONCE[door]
     return (
         f"| {door}://{how} | {opened[0]}, {opened[1] / 1e3:.0f} | {n_read / n / 1e3:.2f} kB "
         f"| {100 * n_read / size:.1f} % | {per_thousand:.1f} | {waiting:.1f} s "
-        f"| {n / seconds:.0f} |"
+        f"| {n / min(seconds):.0f} |"
     )
 
 
