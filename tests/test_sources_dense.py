@@ -182,6 +182,33 @@ def test_event_numbers(tmp_path: Path) -> None:
         read(path)
 
 
+def test_datasets_elsewhere_are_refused(tmp_path: Path) -> None:
+    """A file that leads to other files, or claims more than it holds, is not read."""
+    other = write_hdf5(tmp_path / "other.h5", {"X_jets": jets(2)})
+    layout = h5py.VirtualLayout((2, *JET), dtype="f4")
+    layout[:] = h5py.VirtualSource(other, "X_jets", (2, *JET))
+    path = tmp_path / "a.h5"
+
+    def refuse(message: str) -> None:
+        with pytest.raises(InputError, match=message):
+            open_source(path)
+
+    for target in (h5py.ExternalLink(other.name, "X_jets"), h5py.SoftLink("/nowhere")):
+        with h5py.File(path, "w") as file:
+            file["X_jets"] = target
+        refuse("X_jets|without any of")
+    with h5py.File(path, "w") as file:
+        file.create_virtual_dataset("X_jets", layout)
+    refuse("X_jets does not hold numbers in this file")
+    with h5py.File(path, "w") as file:
+        file.create_group("X_jets")
+    refuse("X_jets is not a dataset")
+    for chunks in (None, (1, *JET)):
+        with h5py.File(path, "w") as file:
+            file.create_dataset("X_jets", (10**9, *JET), "f4", chunks=chunks)
+        refuse("is not wholly in the file")
+
+
 def test_damaged_chunks_are_refused(tmp_path: Path) -> None:
     path = write_hdf5(
         tmp_path / "a.h5", {"X_jets": jets(4)}, chunks=(1, *JET), fletcher32=True,

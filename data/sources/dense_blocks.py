@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from itertools import count, takewhile
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,6 +30,36 @@ class Filled(NamedTuple):
     value: NDArray[np.float32]
 
 
+def own_dataset(path: str, file: h5py.File, name: str) -> h5py.Dataset:
+    """A dataset of numbers that lies in this very file and is as long as it says.
+
+    Raises
+    ------
+    InputError
+        If it leads to another file, holds no numbers, or claims more than the file can hold (HDF5
+        would give zeros).
+    """
+    try:
+        link, item = file.get(name, getlink=True), file[name]
+        if not isinstance(link, h5py.HardLink) or not isinstance(item, h5py.Dataset):
+            raise InputError(path, f"{name} is not a dataset of this file")
+        properties = item.id.get_create_plist()
+        is_elsewhere = item.is_virtual or properties.get_external_count() > 0
+        size = file.id.get_filesize()
+        if item.chunks is None:
+            held, claimed = size, item.nbytes
+        else:
+            held = item.id.get_num_chunks() if item.nbytes <= 1 << 50 else 0
+            claimed = prod(-(-n // c) for n, c in zip(item.shape, item.chunks, strict=True))
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+        raise InputError(path, f"{name} cannot be opened: {reason(error)}", DAMAGED) from error
+    if is_elsewhere or item.dtype.kind not in "iufb" or item.ndim == 0:
+        raise InputError(path, f"{name} does not hold numbers in this file")
+    if claimed > held:
+        raise InputError(path, f"{name} of shape {item.shape} is not wholly in the file", DAMAGED)
+    return item
+
+
 class DenseArray:
     """One dataset (N, ...) of images.
 
@@ -40,7 +71,7 @@ class DenseArray:
         The open h5py dataset.
     """
 
-    def __init__(self, path: str, dataset: Any) -> None:
+    def __init__(self, path: str, dataset: h5py.Dataset) -> None:
         self.path, self._dataset = path, dataset
         self.name: str = dataset.name.lstrip("/")
         self._size = prod(dataset.shape[1:])

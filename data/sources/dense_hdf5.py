@@ -16,7 +16,7 @@ from data.batch import CHANNELS, EventBatch, Hits
 from data.detector.geometry import EE_TO_ECAL
 from data.sources import dense
 from data.sources.base import DEFAULT, ReadOptions, Source, channel_columns, ranges
-from data.sources.dense_blocks import DenseArray, Filled
+from data.sources.dense_blocks import DenseArray, Filled, own_dataset
 from data.sources.plausible import Place
 from data.sources.rhtree_images import positive
 from data.sources.root_file import DAMAGED, reason
@@ -88,18 +88,19 @@ class DenseHdf5Source(Source):
                 "later stages read it as it is",
             )  # fmt: skip
         present = [name for name in LAYOUTS if name in self._file]
+        datasets = {name: own_dataset(self.path, self._file, name) for name in present}
         if not present:
             raise InputError(
                 self.path,
                 f"HDF5 without any of {', '.join(LAYOUTS)}; it holds {', '.join(self._file)[:200]}",
                 "see docs/published_arrays.md for the layout",
             )
-        self.n_events = int(self._file[present[0]].shape[0])
-        layers = {name: self._layers(name) for name in present}
+        self.n_events = int(datasets[present[0]].shape[0])
+        layers = {name: self._layers(name, datasets[name].shape) for name in present}
         self._used = _assign(layers)
         self._layer_of = layers
         arrays = {name for names in self._used.values() for name in names}
-        self._arrays = {name: DenseArray(self.path, self._file[name]) for name in sorted(arrays)}
+        self._arrays = {name: DenseArray(self.path, datasets[name]) for name in sorted(arrays)}
         self.missing = (*(c for c in CHANNELS if c not in self._used), "photons")
         self.channels = channel_columns(self.missing, ())
         self._has_jets = "JET" in self._used
@@ -127,9 +128,9 @@ class DenseHdf5Source(Source):
     def close(self) -> None:
         self._file.close()
 
-    def _layers(self, name: str) -> tuple[str, ...]:
+    def _layers(self, name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
         """What the layers of an array hold, by its shape."""
-        shape, layout = self._file[name].shape, LAYOUTS[name]
+        layout = LAYOUTS[name]
         n_layers = shape[3] if len(shape) == 4 else 0
         if shape[1:3] != layout.shape or n_layers not in layout.layers:
             expected = " or ".join(str((*layout.shape, n)) for n in layout.layers)
@@ -201,7 +202,7 @@ class DenseHdf5Source(Source):
         return dense.identifiers(columns, stop - start, place, self.warnings)
 
     def _column(self, name: str, start: int, stop: int) -> NDArray:
-        dataset = self._file[name]
+        dataset = own_dataset(self.path, self._file, name)
         if dataset.shape not in ((self.n_events,), (self.n_events, 1)):
             raise InputError(
                 self.path, f"{name}: shape {dataset.shape}, expected one number for each of "
