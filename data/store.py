@@ -134,8 +134,8 @@ class StoreWriter:
         """
         n_events = len(tables["event"]["run"])
         for group, columns in tables.items():
-            for name, rows in columns.items():
-                append(self._datasets[f"{group}/{name}"], rows)
+            for name, column in columns.items():
+                append(self._datasets[f"{group}/{name}"], column)
         for channel, names in self._channels.items():
             found = hits.get(channel) or Hits.empty(n_events)
             types = {name: HIT_TYPES[name] for name in names}
