@@ -209,6 +209,19 @@ def test_datasets_elsewhere_are_refused(tmp_path: Path) -> None:
         refuse("is not wholly in the file")
 
 
+def test_chunks_that_are_not_there_are_refused(tmp_path: Path) -> None:
+    """A damaged index of chunks, which HDF5 itself may follow into a crash."""
+    path = write_hdf5(tmp_path / "a.h5", {"X_jets": jets(3)}, chunks=(1, *JET))
+    with h5py.File(path) as file:
+        second = file["X_jets"].id.get_chunk_info(1)
+    content = bytearray(path.read_bytes())
+    at = content.find(second.byte_offset.to_bytes(8, "little"))
+    content[at - 40 : at + 8] = bytes(48)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"X_jets"):
+        read(path)
+
+
 def test_damaged_chunks_are_refused(tmp_path: Path) -> None:
     path = write_hdf5(
         tmp_path / "a.h5", {"X_jets": jets(4)}, chunks=(1, *JET), fletcher32=True,

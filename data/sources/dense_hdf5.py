@@ -71,6 +71,9 @@ class DenseHdf5Source(Source):
         self._file = self._open()
         try:
             self._prepare(options)
+        except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+            self._file.close()
+            raise InputError(path, f"damaged HDF5 file: {reason(error)}", DAMAGED) from error
         except BaseException:
             self._file.close()
             raise

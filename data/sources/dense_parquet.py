@@ -153,7 +153,8 @@ class DenseParquetSource(Source):
             column = column.flatten()
         if tuple(sizes) not in _SHAPES:
             raise self._wrong_shape(first, f"shape {tuple(sizes)}")
-        values = column.to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+        with np.errstate(over="ignore"):  # infinite energies are refused later
+            values = column.to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
         assert len(values) == n_rows * int(np.prod(sizes))
         return values, tuple(sizes)
 
