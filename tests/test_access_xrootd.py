@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from common.errors import ConfigError, InputError
 from common.files import adler32, sha256
-from data.access import AccessOptions, InputFile, fetch, identity, resolve
+from data.access import AccessOptions, InputFile, RemoteFile, fetch, identity, resolve
 from data.sources import open_source
 from tests.made_files import ig_event, make_events, write_aod, write_ig
 from tests.servers import XRootDServer, xrootd_server
@@ -90,6 +91,17 @@ def test_fetch_and_checksum(server: XRootDServer, made: Path, tmp_path: Path, do
     for use in (lambda: identity(wrong, FAST), lambda: fetch(wrong, tmp_path / "cache", FAST)):
         with pytest.raises(InputError, match=message):
             use()
+
+
+def test_more_and_longer_ranges_than_one_vector_read_takes(
+    server: XRootDServer, tmp_path: Path
+) -> None:
+    content = np.random.default_rng(0).bytes(6 << 20)
+    (tmp_path / "noise").write_bytes(content)
+    remote = RemoteFile(server.root + server.add(tmp_path / "noise"), FAST)
+    ranges = [(i * 1000, i * 1000 + 10) for i in range(3000)] + [(5, 5), (100, 5 << 20)]
+    assert remote.read_ranges(ranges) == [content[a:b] for a, b in ranges]
+    assert remote.n_requests == 3
 
 
 def test_missing_file(server: XRootDServer) -> None:

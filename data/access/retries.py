@@ -82,8 +82,10 @@ def retried(action: Callable[[], T], location: str, doing: str, options: AccessO
             if permanent or attempt == options.retries:
                 raise _final(error, location, doing, attempt + 1, permanent) from error
             seconds = wait(attempt, error, options)
-            log.debug("%s: %s failed (%s), trying again in %.1f s",
-                      location, doing, said(error), seconds)  # fmt: skip
+            tell = log.warning if attempt > 1 else log.debug  # a hiccup is not worth a line
+            tell(
+                "%s: %s failed (%s), trying again in %.1f s", location, doing, said(error), seconds
+            )
             time.sleep(seconds)
     raise AssertionError("unreachable")
 
