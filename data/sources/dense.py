@@ -143,7 +143,7 @@ def whole(name: str, values: NDArray, warnings: Counter[str]) -> IntArray:
 def event_labels(values: NDArray, warnings: Counter[str]) -> NDArray[np.int8]:
     """Classes of events as the store numbers them; -1, counted, for any other number."""
     label = whole("y", values, warnings)
-    known = np.isin(label, [number for number in LABELS if number >= 0])
+    known = np.isin(label, list(LABELS))
     if not known.all():
         warnings["y: values that are no class of the store, taken as unknown"] += int(
             (~known).sum()
