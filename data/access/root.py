@@ -87,7 +87,7 @@ class RemoteSource(uproot.source.chunk.Source):
                 self._ahead[range_] = TrivialFuture(content)
         missing = sorted(wanted - self._ahead.keys())
         for range_, chunk in zip(missing, self._request(missing, queue.Queue()), strict=True):
-            self._ahead[range_] = chunk._future
+            self._ahead[range_] = chunk.future
 
     @property
     def num_bytes(self) -> int:
