@@ -160,17 +160,21 @@ def event_groups(batch: EventBatch, context: Context, first_entry: int) -> IntAr
 
     Simulated events with truth: those of one parton event of one process, across files.
     Collisions: every run and event number is its own group, so that a collision found in two
-    files stays together; imported jets likewise. Other simulated events: every entry of every file.
+    files stays together. Imported jets: those of one run and event number. Other simulated events:
+    every entry of every file.
     """
     if batch.truth is not None:
         process = np.asarray(batch.truth["process"], dtype=np.int64) + 1
         group = np.asarray(batch.truth["group"], dtype=np.int64) & ((1 << 48) - 1)
         return (1 << 62) | ((process & 0xFF) << 48) | group
-    if context.is_simulation and not batch.is_numbered:
+    number = batch.event.astype(np.int64) & ((1 << 40) - 1)
+    if batch.is_numbered:
+        return (1 << 59) | ((batch.run.astype(np.int64) & 0x7FFFF) << 40) | number
+    if context.is_simulation:
         entry = first_entry + np.arange(len(batch), dtype=np.int64)
         return (1 << 61) | (np.int64(context.source & 0xFFFFF) << 40) | entry
     run = batch.run.astype(np.int64) & 0xFFFFF
-    return (1 << 60) | (run << 40) | (batch.event.astype(np.int64) & ((1 << 40) - 1))
+    return (1 << 60) | (run << 40) | number
 
 
 def _photon_table(photons: Photons, row: IntArray) -> dict[str, NDArray]:

@@ -163,7 +163,7 @@ class DenseHdf5Source(Source):
             m0=m0,
             label=label,
             missing=self.missing,
-            is_numbered="event" in self._ids,
+            is_numbered=self._has_jets and "event" in self._ids,
             collections=self._jets(start, stop) if self._has_jets else {},
         )
 
