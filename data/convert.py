@@ -30,10 +30,12 @@ from data.merge import Merger
 from data.plan import (
     FileInfo,
     Plan,
+    fetched_folder,
     fingerprint,
     make_jobs,
     make_plan,
     part_of,
+    plan_path,
     settings,
     shards_folder,
 )
@@ -131,6 +133,8 @@ def _run(config: PreprocessConfig, executor: Executor | None) -> Summary:
         merger.close()
     status = "done" if summary.ok else "partial" if summary.n_files else "failed"
     manifest.finish(status, _file_records(plan), summary.n_kept, summary.warnings)
+    plan.forget_remote()
+    plan.save(plan_path(config.output))
     shutil.rmtree(folder, ignore_errors=True)
     return summary
 
@@ -165,19 +169,24 @@ def _convert_all(
     }
     results = completed(calls, executor)
     try:
-        _take_results(results, len(tasks), plan, merger)
+        _take_results(config, results, tasks, plan, merger)
     finally:
         close_opened()
 
 
 def _take_results(
+    config: PreprocessConfig,
     results: Iterator[tuple[tuple[int, int, int], Any]],
-    total: int,
+    tasks: list[tuple[int, int, int]],
     plan: Plan,
     merger: Merger | None,
 ) -> None:
-    for task, result in progress(results, total=total, desc="preprocess", unit="shards"):
+    left = Counter(source for source, _, _ in tasks)
+    for task, result in progress(results, total=len(tasks), desc="preprocess", unit="shards"):
         source = task[0]
+        left[source] -= 1
+        if left[source] == 0:
+            shutil.rmtree(fetched_folder(config.output, source), ignore_errors=True)
         if isinstance(result, PipelineError):
             if source not in plan.failed:
                 log.error("%s", result)

@@ -58,10 +58,11 @@ class Plan:
     """The usable files by their index in the inputs, and why the others are not.
 
     made_by tells the program and how it was told to read files: what was inspected otherwise is
-    inspected again.
+    inspected again. asked is what the user named: input, record, files.
     """
 
     made_by: str
+    asked: list[Any]
     inputs: list[InputFile]
     files: dict[int, FileInfo] = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
@@ -77,11 +78,31 @@ class Plan:
             path,
             {
                 "made_by": self.made_by,
+                "asked": self.asked,
                 "inputs": [asdict(file) for file in self.inputs],
                 "files": {source: asdict(info) for source, info in self.files.items()},
                 "failed": self.failed,
             },
         )
+
+    @classmethod
+    def load(cls, path: Path) -> Plan | None:
+        """An earlier plan; None where there is none that can be read."""
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            return cls(
+                content["made_by"],
+                content["asked"],
+                [InputFile(**file) for file in content["inputs"]],
+                {int(source): _file_info(info) for source, info in content["files"].items()},
+                {int(source): reason for source, reason in content["failed"].items()},
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def forget_remote(self) -> None:
+        """Drop what cannot be compared with how it was: a later run asks the servers again."""
+        self.files = {source: info for source, info in self.files.items() if info.stat is not None}
 
 
 def plan_path(output: Path) -> Path:
@@ -97,18 +118,27 @@ def shards_folder(output: Path) -> Path:
 def make_plan(config: PreprocessConfig, executor: Executor | None = None) -> Plan:
     """Find the inputs and inspect those that an earlier plan does not know as they are now.
 
-    Files that cannot be used are noted with the reason, and inspected again in the next run.
+    Files that cannot be used are noted with the reason, and inspected again in the next run. A
+    part of a run takes the plan as it is, so that a thousand tasks do not ask for the same list.
     """
-    inputs = resolve(config.input, config.record, config.files)
-    plan = Plan(f"{git_revision()} {reading(config)}", inputs)
-    earlier = _load(plan_path(config.output), plan.made_by)
+    plan = Plan(
+        f"{git_revision()} {reading(config)}", [config.input, config.record, config.files], []
+    )
+    earlier = Plan.load(plan_path(config.output))
+    if earlier is None or earlier.made_by != plan.made_by:
+        earlier = Plan("", [], [])
+    if config.part is not None and earlier.asked == plan.asked:
+        return earlier
+    plan.inputs = resolve(config.input, config.record, config.files, access(config))
+    by_location = {info.location: info for info in earlier.files.values()}
     calls = {}
-    for source, file in enumerate(inputs):
-        known = earlier.get(file.location)
+    for source, file in enumerate(plan.inputs):
+        known = by_location.get(file.location)
         if known is not None and known.stat == _stat_or_none(file.location):
             plan.files[source] = replace(known, label=file.label)
         else:
-            calls[source] = (inspect, file, reading(config), access(config), shards.SHARD_EVENTS)
+            options = (reading(config), access(config, source), shards.SHARD_EVENTS)
+            calls[source] = (inspect, file, *options)
     found = completed(calls, executor)
     for source, result in progress(found, total=len(calls), desc="inspect", unit="files"):
         if isinstance(result, PipelineError):
@@ -159,9 +189,18 @@ def reading(config: PreprocessConfig) -> ReadOptions:
     )
 
 
-def access(config: PreprocessConfig) -> AccessOptions:
-    """How the configuration wants files reached."""
-    return AccessOptions(config.access, config.cache, config.retries)
+def access(config: PreprocessConfig, source: int | None = None) -> AccessOptions:
+    """How the configuration wants files reached; a file's copy lies in the cache, or for a while
+    beside the shards, where all workers find it."""
+    cache = config.cache
+    if cache is None and source is not None:
+        cache = fetched_folder(config.output, source).absolute()
+    return AccessOptions(config.access, cache, config.retries)
+
+
+def fetched_folder(output: Path, source: int) -> Path:
+    """Where the copy of a remote file lies until its shards are made."""
+    return shards_folder(output) / "fetched" / str(source)
 
 
 def make_jobs(config: PreprocessConfig, plan: Plan) -> dict[int, Job]:
@@ -175,7 +214,7 @@ def make_jobs(config: PreprocessConfig, plan: Plan) -> dict[int, Job]:
             label=event_label(config, info),
             revision=git_revision(),
             reading=reading(config),
-            access=access(config),
+            access=access(config, source),
             stat=info.stat,
             chunk=config.chunk,
         )
@@ -229,17 +268,6 @@ def _stat_or_none(location: str) -> Stat | None:
         return file_stat(location)
     except OSError:
         return None
-
-
-def _load(path: Path, made_by: str) -> dict[str, FileInfo]:
-    """The files of an earlier plan by location; a plan that cannot be read is none."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["made_by"] != made_by:
-            return {}
-        return {file["location"]: _file_info(file) for file in content["files"].values()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
 
 
 def _file_info(content: dict[str, Any]) -> FileInfo:
