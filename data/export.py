@@ -43,6 +43,8 @@ def run(config: ExportConfig) -> Path:
     kind = config.output.suffix
     with EventStore(config.store) as store:
         if kind == ".npz":
+            if JETS in config.images:
+                raise ConfigError(f"{config.output}: {JETS} goes to a file .h5 or .parquet")
             return _write_archive(store, config)
         if kind in (".h5", ".hdf5"):
             return write_hdf5(

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from common.errors import ConfigError, InputError
+from data import export
 from data.batch import Collection, Hits
+from data.config import ExportConfig
 from data.detector.geometry import EE_VALID
 from data.detector.images import make_image
 from data.published import write_hdf5, write_parquet
@@ -236,6 +238,25 @@ def test_the_same_store_gives_the_same_bytes(jet_store: Path, tmp_path: Path) ->
             second = write_parquet(store, tmp_path / f"{name}.parquet")
         contents.append((first.read_bytes(), second.read_bytes()))
     assert contents[0] == contents[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "images", "message"),
+    [
+        ("a.npz", ["X_jets"], "X_jets goes to a file .h5 or .parquet"),
+        ("a.parquet", ["X_EB"], "holds X_jets and nothing else"),
+        ("a.csv", ["X_EB"], "suffix must be"),
+    ],
+)
+def test_the_suffix_says_the_format(
+    name: str, images: list[str], message: str, jet_store: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        export.run(ExportConfig(store=jet_store, images=images, output=tmp_path / name))
+    path = tmp_path / "a.hdf5"
+    export.run(ExportConfig(store=jet_store, images=["X_jets"], output=path, min_jet_pt=100))
+    with h5py.File(path) as file:
+        assert file["pt"][:].min() >= 100
 
 
 def test_what_cannot_be_written_is_said(jet_store: Path, tmp_path: Path) -> None:

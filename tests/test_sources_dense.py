@@ -222,6 +222,20 @@ def test_chunks_that_are_not_there_are_refused(tmp_path: Path) -> None:
         read(path)
 
 
+def test_what_a_file_says_of_its_towers(tmp_path: Path) -> None:
+    """It counts for more than the setting, and must be one of the two conventions."""
+    images = jets(2)
+    path = write_hdf5(tmp_path / "a.h5", {"X_jets": images})
+    with h5py.File(path, "r+") as file:
+        file.attrs["hcal_upsampling"] = "repeated"
+    _, _, found = read(path, hcal_upsampling="conserving")
+    np.testing.assert_allclose(found[..., 2], images[..., 2] / 25, rtol=1e-6)
+    with h5py.File(path, "r+") as file:
+        file.attrs["hcal_upsampling"] = "shared"
+    with pytest.raises(InputError, match="'shared'; expected conserving or repeated"):
+        open_source(path)
+
+
 def test_damaged_chunks_are_refused(tmp_path: Path) -> None:
     path = write_hdf5(
         tmp_path / "a.h5", {"X_jets": jets(4)}, chunks=(1, *JET), fletcher32=True,

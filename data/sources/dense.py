@@ -13,9 +13,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from common.errors import InputError
 from data.batch import Collection, Hits
 from data.detector.geometry import N_HBHE
 from data.sources import plausible
+from data.sources.base import ReadOptions
 from data.sources.plausible import Place
 from data.sources.rhtree_images import positive
 from data.sources.rhtree_jets import JETS, TRUE_JETS
@@ -67,6 +69,21 @@ def named(aliases: Mapping[str, tuple[str, ...]], present: Container[str]) -> di
                 found[quantity] = name
                 break
     return found
+
+
+def upsampling(path: str, written: object, options: ReadOptions) -> Upsampling:
+    """How the file says that towers were upsampled, else how the user says.
+
+    Raises
+    ------
+    InputError
+        If the file says something else.
+    """
+    if written in (None, ""):
+        return options.hcal_upsampling
+    if written == "conserving" or written == "repeated":
+        return "conserving" if written == "conserving" else "repeated"
+    raise InputError(path, f"hcal_upsampling is {written!r}; expected conserving or repeated")
 
 
 def jet_types(present: Container[str]) -> dict[str, dict[str, str]]:

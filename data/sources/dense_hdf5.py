@@ -111,13 +111,8 @@ class DenseHdf5Source(Source):
             self.channels["JET"] = ["cell", "energy"]
             self.collections = dense.jet_types(self._file)
         self._ids = dense.named(dense.IDENTIFIERS, self._file)
-        attributes = self._file.attrs
-        self._convention = attributes.get("hcal_upsampling", options.hcal_upsampling)
-        if self._convention not in ("conserving", "repeated"):
-            raise InputError(
-                self.path, f"attribute hcal_upsampling is {self._convention!r}",
-                "expected conserving or repeated",
-            )  # fmt: skip
+        written = self._file.attrs.get("hcal_upsampling")
+        self._convention = dense.upsampling(self.path, written, options)
         self.origin = self._origin()
 
     def batches(self, start: int, stop: int, chunk: int) -> Iterator[EventBatch]:

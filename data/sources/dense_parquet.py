@@ -69,8 +69,9 @@ class DenseParquetSource(Source):
         )]  # fmt: skip
         self._ids = dense.named(dense.IDENTIFIERS, names)
         self._columns = dense.named(dense.ALL_COLUMNS, names)
-        written = (self._file.schema_arrow.metadata or {}).get(b"hcal_upsampling", b"").decode()
-        self._convention = written or options.hcal_upsampling
+        notes = self._file.schema_arrow.metadata or {}
+        written = notes.get(b"hcal_upsampling", b"").decode("utf-8", "replace")
+        self._convention = dense.upsampling(self.path, written, options)
         self.missing = (*CHANNELS, "photons")
         self.channels = {"JET": ["cell", "energy"]}
         self.collections = dense.jet_types(names)
