@@ -24,7 +24,10 @@ from data.store_checks import (
     ATTRIBUTES_CHECKSUM,
     attributes_checksum,
     check_structure,
+    open_file,
+    read_attributes,
     reading,
+    write_attribute,
 )
 from data.store_schema import (
     CLUSTER_FIELDS,
@@ -89,8 +92,7 @@ class StoreWriter:
         self._is_scratch = is_scratch
         # This version of the format protects its own structures by checksums, older ones do not.
         self._file = h5py.File(path, "w", libver=("v110", "v110"))
-        self._file.attrs["schema"] = SCHEMA
-        self._file.attrs["schema_version"] = SCHEMA_VERSION
+        self.set_attributes({"schema": SCHEMA, "schema_version": SCHEMA_VERSION})
         self.with_truth = with_truth
         self._channels = channels
         # Datasets stay open: closing one writes its unfinished chunk, read at the next append.
@@ -164,12 +166,12 @@ class StoreWriter:
         """Write attributes; dictionaries and lists become JSON text."""
         for name, value in attributes.items():
             is_plain = isinstance(value, str | int | float | bool)
-            self._file.attrs[name] = value if is_plain else json.dumps(value)
+            write_attribute(self._file, name, value if is_plain else json.dumps(value))
 
     def close(self) -> None:
         """Finish and close the file."""
         try:
-            self._file.attrs[ATTRIBUTES_CHECKSUM] = attributes_checksum(self._file)
+            write_attribute(self._file, ATTRIBUTES_CHECKSUM, attributes_checksum(self._file))
             # Closing a dataset flushes it too, but h5py ignores it if that fails.
             self._file.flush()
             self._datasets.clear()
@@ -216,7 +218,7 @@ class EventStore:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._file = _open(self.path)
+        self._file = open_file(self.path)
         try:
             self._check_schema()
         except InputError:
@@ -224,9 +226,8 @@ class EventStore:
             raise
 
     def _check_schema(self) -> None:
-        with self._reading("the attributes"):
-            schema = self._file.attrs.get("schema")
-            version = self._file.attrs.get("schema_version")
+        attributes = read_attributes(self.path, self._file)
+        schema, version = attributes.get("schema"), attributes.get("schema_version")
         if schema != SCHEMA:
             raise InputError(
                 self.path, "HDF5, but not an event store", "make one with `preprocess`"
@@ -296,12 +297,13 @@ class EventStore:
     def attrs(self) -> dict[str, Any]:
         """Attributes, JSON texts decoded."""
         with self._reading("the attributes"):
-            return {name: _decode(value) for name, value in self._file.attrs.items()}
+            found = read_attributes(self.path, self._file)
+            return {name: _decode(value) for name, value in found.items()}
 
     @property
     def simulation(self) -> bool:
         """Whether the events are simulated (a mixture counts as simulated)."""
-        return self._file.attrs.get("origin") != "collision"
+        return read_attributes(self.path, self._file).get("origin") != "collision"
 
     def hits(self, channel: str, start: int = 0, stop: int | None = None) -> Hits:
         """Hits of one channel for the events start:stop.
@@ -383,16 +385,7 @@ class EventStore:
         return reading(self.path, what)
 
 
-def _open(path: Path) -> h5py.File:
-    if not path.is_file():
-        raise InputError(path, "no such file")
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise InputError(path, f"not a readable HDF5 file ({error})", "make it again") from error
-
-
 def _decode(value: Any) -> Any:
     if isinstance(value, str) and value[:1] in "{[":
         return json.loads(value)
-    return value.item() if isinstance(value, np.generic) else value
+    return value

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 N_CELLS = {"EB": N_EB, "EE": N_EE, "HBHE": N_HBHE, "TRK": N_ECAL, "JET": 3 * 125 * 125}
 ATTRIBUTES_CHECKSUM = "attributes_sha256"
+_SIGNATURE, _SUPERBLOCK = b"\x89HDF\r\n\x1a\n", 3
 _MOST_CHUNK_BYTES = 64 << 20
 _REMEDY = "the file is damaged or was not made by `preprocess`: make it again"
 
@@ -43,10 +44,67 @@ def reading(path: Path, what: str) -> Iterator[None]:
         ) from error
 
 
+def open_file(path: Path) -> h5py.File:
+    """Open an event store's file to read.
+
+    Raises
+    ------
+    InputError
+        If it is missing, or not HDF5 of the version whose structures have checksums: a flipped
+        bit in one of an older version can send the HDF5 library round in circles.
+    """
+    if not path.is_file():
+        raise InputError(path, "no such file")
+    try:
+        with open(path, "rb") as handle:
+            head = handle.read(len(_SIGNATURE) + 1)
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise InputError(path, f"not a readable HDF5 file ({error})", "make it again") from error
+    if head[:-1] == _SIGNATURE and head[-1] < _SUPERBLOCK:
+        file.close()
+        raise InputError(
+            path, f"HDF5 of superblock version {head[-1]}, so not an event store",
+            "make one with `preprocess`",
+        )  # fmt: skip
+    return file
+
+
+def write_attribute(file: h5py.File, name: str, value: str | int | float | bool) -> None:
+    """Write an attribute; texts with a fixed length, for HDF5 gives no checksum to others."""
+    if isinstance(value, str):
+        text = value.encode()
+        file.attrs[name] = np.array(text, dtype=h5py.string_dtype("utf-8", max(len(text), 1)))
+    else:
+        file.attrs[name] = value
+
+
+def read_attributes(path: Path, file: h5py.File) -> dict[str, Any]:
+    """All attributes: texts, numbers and truth values.
+
+    Raises
+    ------
+    InputError
+        If one has another type. A text of variable length is not even looked at: a flipped bit
+        in one can send the HDF5 library round in circles.
+    """
+    found: dict[str, Any] = {}
+    with reading(path, "the attributes"):
+        for name in file.attrs:
+            dtype = file.attrs.get_id(name).dtype
+            if dtype.kind not in "iufbS":
+                raise _error(
+                    path, f"attribute {name} is neither a text of fixed length nor a number"
+                )
+            value = file.attrs[name]
+            found[name] = value.decode() if dtype.kind == "S" else value.item()
+    return found
+
+
 def attributes_checksum(file: h5py.File) -> str:
-    """SHA-256 of a file's attributes; HDF5 itself does not protect texts among them."""
-    names = sorted(name for name in file.attrs if name != ATTRIBUTES_CHECKSUM)
-    texts = [f"{name}={file.attrs[name]}" for name in names]
+    """SHA-256 of all attributes but itself."""
+    found = read_attributes(Path(file.filename), file)
+    texts = [f"{name}={found[name]}" for name in sorted(found) if name != ATTRIBUTES_CHECKSUM]
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 
@@ -59,9 +117,9 @@ def check_structure(path: Path, file: h5py.File) -> None:
         If it is not what `data.store.StoreWriter` writes.
     """
     with reading(path, "the attributes"):
-        found = file.attrs.get(ATTRIBUTES_CHECKSUM)
-        is_right = found is None or found == attributes_checksum(file)
-    if not is_right:
+        found = read_attributes(path, file).get(ATTRIBUTES_CHECKSUM)
+        expected = attributes_checksum(file)
+    if found != expected:
         raise _error(path, "the attributes do not have the checksum they were written with")
     with reading(path, "the structure"):
         datasets = _own_datasets(path, file)
@@ -108,16 +166,17 @@ def verify(store: EventStore) -> None:
 
 def _own_datasets(path: Path, file: h5py.File) -> dict[str, h5py.Dataset]:
     """All datasets by name; links other than to this file's own objects are refused."""
-    names: list[str] = []
+    links: dict[bytes, int] = {}
 
     def visit(name: bytes, info: Any) -> None:
-        if info.type != h5py.h5l.TYPE_HARD:
-            raise _error(path, f"{name.decode(errors='replace')} is a link to elsewhere")
-        names.append(name.decode())
+        links[name] = info.type  # an error raised here would be lost
 
     root = file["/"]  # held: its links do not keep it open
     root.id.links.visit(visit, info=True)
-    items = {name: file[name] for name in names}
+    foreign = [name for name, kind in links.items() if kind != h5py.h5l.TYPE_HARD]
+    if foreign:
+        raise _error(path, f"{foreign[0].decode(errors='replace')} is a link to elsewhere")
+    items = {name.decode(): file[name] for name in links}
     return {name: item for name, item in items.items() if isinstance(item, h5py.Dataset)}
 
 

@@ -173,10 +173,10 @@ class IgSource(Source):
             for event in events
         ]
         index, flat = _flatten(columns)
-        directions = (flat[name] for name in ("pt", "eta", "phi", "z"))
+        pt, eta, phi, z = (flat[name] for name in ("pt", "eta", "phi", "z"))
         place = self._place("Tracks", events)
         charge = flat["charge"]
-        return track_hits(index, len(events), *directions, charge, self.warnings, place)
+        return track_hits(index, len(events), pt, eta, phi, z, charge, self.warnings, place)
 
     def _photons(self, events: list[_Event]) -> ak.Array:
         columns = {
