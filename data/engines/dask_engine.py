@@ -82,11 +82,15 @@ def _require(*modules: str) -> None:
 
 
 def _local_client(workers: int, stack: ExitStack) -> Client:
+    import dask
     from distributed import Client, LocalCluster
 
+    # A worker that dies is started again by its nanny. Dask's cluster, which looks this long after
+    # a death, would close it for good if it is just being started again.
+    stack.enter_context(dask.config.set({"distributed.deploy.lost-worker-timeout": "1000d"}))
     cluster = stack.enter_context(
         LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0"
         )
     )
     return stack.enter_context(Client(cluster, set_as_default=False))

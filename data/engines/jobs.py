@@ -179,9 +179,10 @@ def worker_options(config: PreprocessConfig, logs: Path) -> dict[str, Any]:
     options.setdefault("processes", options["cores"])
     if isinstance(options.get("walltime"), int):
         options["walltime"] = clock(options["walltime"])
-    found = f"export PYTHONPATH={shlex.quote(str(ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}"
+    inherited = "${PYTHONPATH:+:$PYTHONPATH}" if config.engine == "slurm" else ""
+    found = f"export PYTHONPATH={shlex.quote(str(ROOT))}{inherited}"
     options["job_script_prologue"] = [found, *options.get("job_script_prologue", [])]
-    options["scheduler_options"] = {"dashboard_address": None} | options.get(
+    options["scheduler_options"] = {"dashboard_address": ":0"} | options.get(
         "scheduler_options", {}
     )
     return options

@@ -52,7 +52,7 @@ class SubmitConfig(StageConfig):
     )
     setup: list[Line] = Field(
         default_factory=list,
-        description="lines of shell before the program, such as `source .venv/bin/activate`",
+        description="lines of shell before the program, such as `module load cuda`",
     )
     command: list[Line] = Field(
         default_factory=list,

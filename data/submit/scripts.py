@@ -56,7 +56,7 @@ def command_of(config: SubmitConfig) -> list[str]:
     """The words that start the program in a job."""
     if config.command:
         return list(config.command)
-    return ["python" if config.setup else sys.executable, str(ROOT / "run_pipeline.py")]
+    return [sys.executable, str(ROOT / "run_pipeline.py")]
 
 
 def array_ranges(parts: Sequence[int]) -> str:
