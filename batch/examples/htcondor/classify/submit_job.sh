@@ -1,0 +1,4 @@
+#!/bin/bash
+set -e
+cd /shared/study/runs/classify.batch
+condor_submit job.sub
