@@ -202,15 +202,8 @@ def test_array_ranges(parts: set[int]) -> None:
 
 
 def test_command_line() -> None:
-    words = [
-        "submit",
-        "--stage",
-        "classify",
-        "--gpus",
-        "1",
-        "--no-submit",
-        "options.training.epochs=3",
-    ]
+    words = ["submit", "--stage", "classify", "--gpus", "1", "--no-submit"]
+    words += ["options.training.epochs=3", "--setup", "export A=1,2"]
     config = parse(STAGES, words, DESCRIPTION).config
     assert isinstance(config, SubmitConfig)
     assert (config.stage, config.gpus, config.submit) == ("classify", 1, False)
