@@ -33,7 +33,7 @@ def main() -> int:
         for row in sweep(folder, reader, seeds, n_events=40):
             print(damage_table([row]).splitlines()[-1], *row.broken, sep="\n", flush=True)
             rows.append(row)
-        cases = single_faults(folder / "cases")
+        cases = single_faults(folder / "cases") | repetitions(folder / "cases")
         cases |= interruptions(folder / "interruptions", kills)
     parts = [damage_table(rows), case_table(cases), summary(rows, cases)]
     print(*parts[1:], sep="\n\n")
@@ -44,25 +44,30 @@ def main() -> int:
 
 
 def single_faults(folder: Path) -> dict[str, Outcome]:
-    """Bad files in one batch with a good one, and events that occur more than once."""
+    """Bad files in one batch with a good one and one without events."""
     folder.mkdir()
     good = write_aod(folder / "good.root", make_events(5, seed=1))
-    cases = commands.bad_files_in_a_batch(folder, good, bad_files.bad_files(folder / "bad"))
-    cases["a tree without events, beside a good file"] = commands.accepted(
-        folder, good, bad_files.empty_tree(folder / "empty.root")
-    )
-    cases["the same file twice"] = commands.same_file_twice(folder, good)
+    empty = bad_files.empty_tree(folder / "empty.root")
+    return commands.bad_files_in_a_batch(folder, good, bad_files.bad_files(folder / "bad"), empty)
+
+
+def repetitions(folder: Path) -> dict[str, Outcome]:
+    """Events that occur more than once."""
+    good = folder / "good.root"
     twice = bad_files.events_twice(folder / "events_twice.root")
-    cases["two collisions twice within a file"] = commands.repeated_events(folder, [twice], 2)
     other = write_rhtree(folder / "other.root", make_events(5, seed=1))
-    cases["five collisions in two files of different formats"] = commands.repeated_events(
-        folder, [good, other], 5
-    )
-    return cases
+    repeated = commands.repeated_events
+    return {
+        "the same file twice": commands.same_file_twice(folder, good),
+        "two collisions twice within a file": repeated(folder, [twice], 2),
+        "five collisions in two files of different formats": repeated(folder, [good, other], 5),
+    }
 
 
-def interruptions(folder: Path, kills: int) -> dict[str, Outcome]:
-    """A full disk at several sizes, and kill -9 at moments spread over the whole run."""
+def interruptions(
+    folder: Path, kills: int, sizes: tuple[float, ...] = (0.02, 0.5, 1.5)
+) -> dict[str, Outcome]:
+    """A disk that fills at several shares of the store, kill -9 at moments of the whole run."""
     folder.mkdir()
     inputs = [
         write_rhtree(folder / f"input{i}.root", make_events(40, seed=i), "sparse", truth=True)
@@ -70,13 +75,13 @@ def interruptions(folder: Path, kills: int) -> dict[str, Outcome]:
     ]
     expected = folder / "events.h5"
     started = time.monotonic()
-    done = commands.preprocess(expected, inputs, "workers=2")
+    done = commands.preprocess(expected, inputs, *(["workers=2"] if kills else []))
     duration = time.monotonic() - started
     if done.returncode != 0:
         return {"an uninterrupted run": Outcome("broken", done.stderr[-500:])}
     size = expected.stat().st_size
     cases: dict[str, Outcome] = {}
-    for share in (0.02, 0.5, 1.5):
+    for share in sizes:
         name = f"the disk is full after {share:g} of the store's size; then there is room"
         disk = folder / f"disk{share}"
         disk.mkdir()

@@ -86,23 +86,26 @@ def leftovers(output: Path) -> list[str]:
     return names + ([output.name] if output.exists() else [])
 
 
-def bad_files_in_a_batch(folder: Path, good: Path, bad: dict[str, Path]) -> dict[str, Outcome]:
-    """One command reads a good file and bad ones; outcome of each bad one.
+def bad_files_in_a_batch(
+    folder: Path, good: Path, bad: dict[str, Path], empty: Path
+) -> dict[str, Outcome]:
+    """One command reads a good file, one without events, and bad ones; outcome of each bad one.
 
     Refused means: exit code 1, no traceback, a reason that names the file in the manifest, and
     the good file's events in the store as if it had been alone.
     """
-    alone, output = folder / "alone.h5", folder / "batch.h5"
-    preprocess(alone, [good])
-    done = preprocess(output, [good, *bad.values()])
+    output = folder / "batch.h5"
+    done = preprocess(output, [good, empty, *bad.values()])
     problem = clean_failure(done)
     if done.returncode != 1:
         problem = problem or f"exit code {done.returncode}"
-    if not problem and numbers(output) != numbers(alone):
+    if not problem and numbers(output) != numbers(once(folder, good)):
         problem = "the good file's events are not what they are alone"
     if problem:
         return dict.fromkeys(bad, Outcome("broken", problem))
     records = {record["location"]: record for record in manifest(output)["files"]}
+    if records[str(empty)]["status"] != "done":
+        return {"a tree without events": Outcome("broken", records[str(empty)]["reason"])}
     return {name: _recorded(records[str(path)], path) for name, path in bad.items()}
 
 
@@ -114,14 +117,21 @@ def _recorded(record: dict[str, Any], path: Path) -> Outcome:
     return Outcome("refused", record["reason"])
 
 
+def once(folder: Path, good: Path) -> Path:
+    """The store of a good file alone."""
+    output = folder / "once.h5"
+    if not output.exists():
+        preprocess(output, [good])
+    return output
+
+
 def same_file_twice(folder: Path, good: Path) -> Outcome:
     """The second mention is refused, the events are there once."""
-    output, alone = folder / "twice.h5", folder / "once.h5"
+    output = folder / "twice.h5"
     done = preprocess(output, [good, good])
-    preprocess(alone, [good])
     if problem := clean_failure(done, str(good)):
         return Outcome("broken", problem)
-    is_right = numbers(output) == numbers(alone)
+    is_right = numbers(output) == numbers(once(folder, good))
     return Outcome("refused" if is_right else "wrong", done.stderr.strip().splitlines()[-1])
 
 
@@ -215,12 +225,3 @@ def _finished(
     if again.returncode != 0:
         return Outcome("broken", f"the second run failed: {again.stderr[-500:]}")
     return Outcome("right" if sha256(output) == sha256(expected) else "wrong", text)
-
-
-def accepted(folder: Path, good: Path, other: Path) -> Outcome:
-    """A file that adds no events: the store holds what the good one alone gives."""
-    alone, output = folder / "alone2.h5", folder / "both.h5"
-    first, second = preprocess(alone, [good]), preprocess(output, [good, other])
-    if first.returncode or second.returncode:
-        return Outcome("broken", (first.stderr + second.stderr)[-500:])
-    return Outcome("right" if numbers(output) == numbers(alone) else "wrong", "no events")
