@@ -9,13 +9,14 @@ minutes; `--folder` keeps them for the next time.
 * to hits: the reader's batches (DetIds to cells, checks, tracks to cells).
 * to store: everything: hits, clusters, selection `none`, shards, merged and compressed store.
 * dense: one (170, 360, 3) array (tracks, ECAL, HCAL upsampled) per event in an lzf-compressed HDF5
-  dataset, filled event by event from uproot, as conversions of this field do today.
+  dataset, filled event by event from the ntuple, as conversions of this field do today.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -35,7 +36,6 @@ from benchmarks.cms_files import write_aod, write_ntuple
 from data.config import PreprocessConfig
 from data.convert import run
 from data.detector.geometry import EB_SHAPE
-from data.detector.images import make_image
 from data.sources import open_source
 from data.store import EventStore
 
@@ -68,7 +68,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--events", type=int, default=4000, help="events per file")
+    parser.add_argument(
+        "--events",
+        type=int,
+        default=10_000,
+        help="events per file; CMS's AOD files have about 10,000",
+    )
     parser.add_argument("--copies", type=int, default=6, help="files for the worker comparison")
     parser.add_argument("--folder", type=Path, help="where the files are made and kept")
     parser.add_argument("--template", type=Path, default=TEMPLATE, help="file in AOD layout")
@@ -84,8 +89,9 @@ def main() -> None:
             print(cpu_row(name, path, folder))
         for name in ("AOD, LZMA 4", "ntuple, ZLIB 1"):
             print("\n" + workers_line(name, files[name], options.copies, folder))
-        print("\n" + memory_line(files["AOD, LZMA 4"], folder))
-        print("\n" + dense_line(files["AOD, LZMA 4"], folder))
+        for name in ("AOD, LZMA 4", "ntuple, ZLIB 1"):
+            print("\n" + memory_line(name, files[name], folder))
+        print("\n" + dense_line(files["ntuple, ZLIB 1"], folder))
 
 
 def make_files(folder: Path, template: Path, n_events: int) -> dict[str, Path]:
@@ -94,7 +100,7 @@ def make_files(folder: Path, template: Path, n_events: int) -> dict[str, Path]:
         "AOD, LZMA 4": lambda p: write_aod(p, template, n_events, uproot.LZMA(4)),
         "AOD, ZLIB 6": lambda p: write_aod(p, template, n_events, uproot.ZLIB(6)),
         "ntuple, ZLIB 1": lambda p: write_ntuple(p, n_events, uproot.ZLIB(1)),
-        "ntuple, ZSTD": lambda p: write_ntuple(p, n_events, None),
+        "ntuple, ZSTD": lambda p: write_ntuple(p, n_events, uproot.ZSTD(1)),
     }
     files = {}
     for name, make in makers.items():
@@ -137,7 +143,7 @@ def cpu_row(name: str, path: Path, folder: Path) -> str:
 def read_leaves(tree: Any, wanted: Sequence[str]) -> None:
     """Read whole branches, one after the other, as NumPy arrays."""
     for name, branch in tree.items(recursive=True, full_paths=False):
-        if name.endswith("EventAuxiliary"):
+        if name == "EventAuxiliary":
             branch.array(uproot.AsJagged(uproot.AsDtype("u1")), library="np")
         elif any(fnmatchcase(name, pattern) for pattern in wanted):
             branch.array(library="np")
@@ -162,88 +168,109 @@ def preprocess(inputs: list[Path], output: Path, workers: int) -> float:
     return time.perf_counter() - start
 
 
-def workers_line(name: str, path: Path, copies: int, folder: Path) -> str:
+def copies_of(path: Path, count: int, folder: Path) -> list[Path]:
+    """Copies that count as different files: ROOT does not read the byte after a file's end."""
+    copies = [folder / f"copy{k}.root" for k in range(count)]
+    for k, copy in enumerate(copies):
+        shutil.copyfile(path, copy)
+        with open(copy, "ab") as handle:
+            handle.write(bytes([k]))
+    return copies
+
+
+def workers_line(name: str, path: Path, count: int, folder: Path) -> str:
     """Wall time of one and of two workers on several files."""
-    inputs = []
-    for k in range(copies):
-        copy = folder / f"copy{k}.root"
-        # A byte after the file's end makes it another file; ROOT does not read it.
-        copy.write_bytes(path.read_bytes() + bytes([k]))
-        inputs.append(copy)
-    one, two = (preprocess(inputs, folder / "timed.h5", workers) for workers in (1, 2))
+    copies = copies_of(path, count, folder)
+    one, two = (preprocess(copies, folder / "timed.h5", workers) for workers in (1, 2))
     with EventStore(folder / "timed.h5") as store:
         n_events = len(store)
-    for copy in inputs:
+    for copy in copies:
         copy.unlink()
     return (
-        f"{name}, {n_events} events: {n_events / one:.0f} events/s with one worker, "
+        f"{name}, {count} files, {n_events} events: {n_events / one:.0f} events/s with one worker, "
         f"{n_events / two:.0f} with two: {one / two:.2f} times"
     )
 
 
-def memory_line(path: Path, folder: Path) -> str:
-    """Peak memory of a process that converts the file, and one four times as long."""
+PEAK = """
+import re, sys
+from pathlib import Path
+from run_pipeline import main
+code = main(sys.argv[1:])
+print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+sys.exit(code)
+"""
+
+
+def memory_line(name: str, path: Path, folder: Path) -> str:
+    """Peak memory of the program on one file, and on four of them; bytes of a stored event."""
+    output = folder / "timed.h5"
     peaks = []
-    for copies in (1, 4):
-        inputs = []
-        for k in range(copies):
-            inputs.append(folder / f"copy{k}.root")
-            inputs[-1].write_bytes(path.read_bytes() + bytes([k]))
+    for count in (1, 4):
+        copies = copies_of(path, count, folder)
         for left in folder.glob("timed.h5*"):
             left.unlink()
-        code = (
-            "import resource, sys; from run_pipeline import main; code = main(sys.argv[1:]);"
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024); sys.exit(code)"
-        )
-        words = ["preprocess", "--input", *map(str, inputs), "--output", str(folder / "timed.h5")]
+        words = ["preprocess", "--input", *map(str, copies), "--output", str(output)]
         done = subprocess.run(
-            [sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True,
+            [sys.executable, "-c", PEAK, *words], cwd=ROOT, capture_output=True, text=True,
             check=True,
         )  # fmt: skip
-        peaks.append(int(done.stdout.split()[-1]))
-        for copy in inputs:
+        peaks.append(int(done.stdout.split()[-1]) / 1024)
+        for copy in copies:
             copy.unlink()
-    size = (folder / "timed.h5").stat().st_size
-    with EventStore(folder / "timed.h5") as store:
-        per_event = size / len(store)
+    with EventStore(output) as store:
+        per_event = output.stat().st_size / len(store) / 1000
     return (
-        f"peak memory {peaks[0]} MB for one file, {peaks[1]} MB for four; "
-        f"{per_event / 1000:.2f} kB per stored event"
+        f"{name}: peak memory {peaks[0]:.0f} MB for one file, {peaks[1]:.0f} MB for four; "
+        f"{per_event:.2f} kB per stored event"
     )
 
 
-def dense_line(path: Path, folder: Path, n_events: int = 300) -> str:
-    """Dense arrays, event by event, of the same file."""
+def dense_line(path: Path, folder: Path) -> str:
+    """Dense arrays, event by event, of the same ntuple."""
     output = folder / "dense.h5"
     output.unlink(missing_ok=True)
+    n_events = 500
     start = time.process_time()
     write_dense(path, output, n_events)
     dense = (time.process_time() - start) / n_events
     size = output.stat().st_size / n_events
     start = time.process_time()
     preprocess([path], folder / "timed.h5", 1)
+    used = time.process_time() - start
     with EventStore(folder / "timed.h5") as store:
-        ours = (time.process_time() - start) / len(store)
+        ours = used / len(store)
         ours_size = (folder / "timed.h5").stat().st_size / len(store)
     return (
-        f"dense lzf arrays of the barrel alone: {1 / dense:.0f} events/s, {size / 1000:.1f} kB per "
-        f"event; this project, all detectors: {1 / ours:.0f} events/s ({dense / ours:.1f} times), "
-        f"{ours_size / 1000:.1f} kB ({size / ours_size:.1f} times less)"
+        f"dense lzf arrays (170, 360, 3) of the same ntuple, one event at a time: "
+        f"{1 / dense:.0f} events/s, {size / 1000:.1f} kB per event; this project, with endcaps, "
+        f"clusters and truth: {1 / ours:.0f} events/s ({dense / ours:.1f} times as many), "
+        f"{ours_size / 1000:.1f} kB ({size / ours_size:.1f} times fewer)"
     )
 
 
 def write_dense(path: Path, output: Path, n_events: int) -> None:
     """The first events as dense arrays (tracks, ECAL, HCAL upsampled), one event at a time."""
-    names = ("TracksPt_EB", "EB_energy", "HBHE_energy_EB")
     shape = (*EB_SHAPE, 3)
-    with open_source(path) as source, h5py.File(output, "w") as file:
-        images = file.create_dataset(
+    branches = ("ECAL_tracksPt", "EB_energy", "HBHE_energy")
+    with uproot.open(path) as file, h5py.File(output, "w") as out:
+        tree = file["fevt/RHTree"]
+        images = out.create_dataset(
             "X_EB", (n_events, *shape), "f4", chunks=(1, *shape), compression="lzf"
         )
-        for entry, batch in enumerate(source.batches(0, n_events, 1)):
-            tracks, ecal, hcal = (make_image(name, batch.hits)[0] for name in names)
-            hcal = np.kron(hcal, np.ones((5, 5), dtype=np.float32)) / 25
-            images[entry] = np.stack([tracks, ecal, hcal], axis=-1)
+        entry = 0
+        for events in tree.iterate(branches, step_size=50, entry_stop=n_events, library="np"):
+            for tracks, ecal, hcal in zip(*(events[name] for name in branches), strict=True):
+                towers = np.asarray(hcal).reshape(56, 72)[11:45]
+                images[entry] = np.stack(
+                    [
+                        np.asarray(tracks).reshape(280, 360)[55:225],
+                        np.asarray(ecal).reshape(EB_SHAPE),
+                        np.kron(towers, np.ones((5, 5), dtype=np.float32)) / 25,
+                    ],
+                    axis=-1,
+                )
+                entry += 1
 
 
 if __name__ == "__main__":
