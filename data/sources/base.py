@@ -188,14 +188,13 @@ def ecal_hits(
     keep &= _positive(channel, energy, warnings)
     rows = np.flatnonzero(keep)
     key = event[rows] * 100_000 + cell[rows]
-    order = np.argsort(key)
-    if (np.diff(key[order]) == 0).any():
-        n_hits = len(key)
-        # np.unique keeps the first of equal keys, so look at the hits backwards.
-        rows = rows[::-1]
-        _, order = np.unique(key[::-1], return_index=True)
-        text = f"{channel}: hits replaced by a later hit of the same crystal"
-        warnings[text] += n_hits - len(order)
+    # Stable: of equal keys the last one is that of the last hit.
+    order = np.argsort(key, kind="stable")
+    key = key[order]
+    is_last = np.append(key[1:] != key[:-1], True)
+    if (replaced := len(key) - int(is_last.sum())) > 0:
+        warnings[f"{channel}: hits replaced by a later hit of the same crystal"] += replaced
+        order = order[is_last[: len(key)]]
     rows = rows[order]
     columns = {} if time is None else {"time": time[rows]}
     return Hits.from_events(event[rows], n_events, cell[rows], energy[rows], **columns)
