@@ -28,28 +28,10 @@ from data.engines.jobs import clock, worker_options
 from data.engines.window import WindowedExecutor
 from data.engines.worker import EngineError, call, expectation
 from tests.conftest import ROOT
+from tests.engine_calls import die, die_once, refuse, square
 from tests.made_files import make_events, write_aod, write_rhtree
 
 N_EVENTS = 12
-
-
-def square(x: int) -> int:
-    return x * x
-
-
-def refuse(name: str) -> None:
-    raise InputError(name, "damaged", "fetch it again")
-
-
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def die_once(mark: Path) -> str:
-    if not mark.exists():
-        mark.touch()
-        die()
-    return "lived"
 
 
 @pytest.fixture(autouse=True)
@@ -194,7 +176,7 @@ def test_a_worker_without_the_outputs_file_system_is_refused(
 def test_a_lost_worker_ends_the_run_with_advice(
     cluster: Any, inputs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("data.convert.convert", lambda *_: die())
+    monkeypatch.setattr("data.convert.convert", die)
     config = connected(cluster, tmp_path / "a.h5", input=[str(inputs[0])])
     with pytest.raises(PipelineError, match="run the same command again"):
         run(config)
@@ -295,67 +277,73 @@ def test_options_of_batch_workers(tmp_path: Path) -> None:
     assert "$" not in condor["job_script_prologue"][0]
 
 
+START = 'setsid bash "$0.$$" > /dev/null 2>&1 & echo $! >> "${0%/*}/ids"'
+ALIVE = 'for i in $(cat "${0%/*}/ids"); do kill -0 "$i" 2>/dev/null && echo'
+FAKE_PROGRAMS = {
+    "sbatch": 'grep -q "SBATCH -p gone" "$1" && { echo "no such partition" >&2; exit 1; }\n'
+    f'cp "$1" "$0.$$"; {START}; echo "Submitted batch job $!"',
+    "squeue": f'{ALIVE} "$i RUNNING None"; done; exit 0',
+    "scancel": 'kill -TERM -- "-$1" 2>/dev/null; exit 0',
+    # The command is what stands between the single quotes of `Arguments`.
+    "condor_submit": """sed -n "s/^Arguments = .-c '\\(.*\\)'.$/\\1/p" "$1" > "$0.$$"\n"""
+    f'{START}; echo "1 job(s) submitted to cluster $!."',
+    "condor_q": f'{ALIVE} "$i 0 2 undefined"; done; exit 0',
+    "condor_rm": 'kill -TERM -- "-${1%.0}" 2>/dev/null; exit 0',
+}
+
+
 @pytest.fixture
-def fake_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A stand-in for Slurm: `sbatch` starts a process, `squeue` lists those that live."""
+def batch_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand-ins for Slurm and HTCondor: jobs are processes; `ids` lists them."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    scripts = {
-        "sbatch": 'grep -q "SBATCH -p gone" "$1" && { echo "no such partition" >&2; exit 1; }\n'
-        'cp "$1" "$0.$$"; setsid bash "$0.$$" > /dev/null 2>&1 &\n'
-        'echo $! >> "$0.ids"; echo "Submitted batch job $!"',
-        "squeue": 'for i in $(cat "${0%/*}/sbatch.ids"); do '
-        'kill -0 "$i" 2>/dev/null && echo "$i RUNNING None"; done; exit 0',
-        "scancel": 'kill -TERM -- "-$1" 2>/dev/null; exit 0',
-    }
-    for name, script in scripts.items():
+    for name, script in FAKE_PROGRAMS.items():
         path = folder / name
         path.write_text(f"#!/bin/bash\n{script}\n")
         path.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    return folder
-
-
-def slurm(output: Path, **jobqueue: Any) -> PreprocessConfig:
-    return PreprocessConfig(
-        input=["none"], output=output, engine="slurm", workers=2, jobqueue=jobqueue
-    )
-
-
-def test_batch_jobs_work_and_lost_ones_are_replaced(
-    fake_slurm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("dask_jobqueue")
     monkeypatch.setattr(dask_engine, "_LOOK_SECONDS", 0.3)
-    with open_engine(slurm(tmp_path / "a.h5")) as executor:
+    return folder / "ids"
+
+
+def as_jobs(engine: str, output: Path, **jobqueue: Any) -> PreprocessConfig:
+    config = {"engine": engine, "workers": 1, "jobqueue": jobqueue}
+    return PreprocessConfig(input=["none"], output=output, **config)  # type: ignore[arg-type]
+
+
+def test_batch_jobs_work_and_lost_ones_are_replaced(batch_system: Path, tmp_path: Path) -> None:
+    pytest.importorskip("dask_jobqueue")
+    with open_engine(as_jobs("slurm", tmp_path / "a b.h5")) as executor:
         assert executor is not None
         assert executor.submit(square, 7).result(60) == 49
-        for job in (fake_slurm / "sbatch.ids").read_text().split():
-            os.killpg(int(job), signal.SIGKILL)
+        os.killpg(int(batch_system.read_text()), signal.SIGKILL)
         assert executor.submit(square, 8).result(60) == 64
-    time.sleep(0.1)
-    started = (fake_slurm / "sbatch.ids").read_text().split()
-    assert len(started) >= 3
-    deadline = time.monotonic() + 10
-    while _listed() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not _listed()
+    assert len(batch_system.read_text().split()) == 2
+    _wait_for_the_end_of_all_jobs("slurm")
 
 
-def _listed() -> dict[str, str] | None:
-    return jobs._listed("slurm")
-
-
-def test_batch_jobs_that_cannot_start(
-    fake_slurm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_jobs_of_htcondor(batch_system: Path, tmp_path: Path) -> None:
     pytest.importorskip("dask_jobqueue")
-    monkeypatch.setattr(dask_engine, "_LOOK_SECONDS", 0.3)
+    with open_engine(as_jobs("htcondor", tmp_path / "a b.h5")) as executor:
+        assert executor is not None
+        assert executor.submit(square, 7).result(60) == 49
+    _wait_for_the_end_of_all_jobs("htcondor")
+
+
+def _wait_for_the_end_of_all_jobs(system: str) -> None:
+    deadline = time.monotonic() + 10
+    while jobs._listed(system) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert jobs._listed(system) == {}
+
+
+def test_batch_jobs_that_cannot_start(batch_system: Path, tmp_path: Path) -> None:
+    pytest.importorskip("dask_jobqueue")
     with pytest.raises(PipelineError, match="sbatch refused the jobs: no such partition"):
-        open_engine(slurm(tmp_path / "a.h5", queue="gone")).__enter__()
+        open_engine(as_jobs("slurm", tmp_path / "a.h5", queue="gone")).__enter__()
     with pytest.raises(ConfigError, match="jobqueue: Got unexpected keyword argument 'que'"):
-        open_engine(slurm(tmp_path / "a.h5", que="x")).__enter__()
-    with open_engine(slurm(tmp_path / "a.h5", python="/no/python")) as executor:
+        open_engine(as_jobs("slurm", tmp_path / "a.h5", que="x")).__enter__()
+    with open_engine(as_jobs("slurm", tmp_path / "a.h5", python="/no/python")) as executor:
         assert executor is not None
         error = executor.submit(square, 7).exception(60)
     assert error is not None

@@ -96,7 +96,7 @@ class JobKeeper:
             self._progress, self._replaced = completed, 0
         listed = _listed(self._system)
         connected = {str(w.name) for w in list(self.cluster.scheduler.workers.values())}
-        self._was_connected |= bool(connected)
+        self._was_connected |= bool(connected) or completed > 0
         if listed is None:
             return
         ended = [
