@@ -24,6 +24,7 @@ from data.drawing import check, diphoton_mass, draw, shape_of
 from data.published_jets import IDENTIFIERS, JETS, iterate_jets
 from data.sources.dense import JET_SHAPE
 from data.store import EventStore
+from data.store_checks import write_attribute
 
 _EVENTS_AT_A_TIME = 32  # the stitched array has 1.2 MB an event
 _OPTIONS = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
@@ -64,8 +65,8 @@ def write_hdf5(
         raise ConfigError(f"{JETS} has one entry a jet: write it to a file of its own")
     output = Path(output)
     with atomic_path(output) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs["hcal_upsampling"] = convention
-        file.attrs["origin"] = "simulation" if store.simulation else "collision"
+        write_attribute(file, "hcal_upsampling", convention)
+        write_attribute(file, "origin", "simulation" if store.simulation else "collision")
         if JETS in arrays:
             n_rows = _write_jets(file, store, convention, min_jet_pt)
         else:
@@ -88,7 +89,7 @@ def _write_events(
             name, (len(store), *shape), dtype="f4", chunks=(1, *shape), **_OPTIONS
         )
         if name in STACKS:
-            dataset.attrs["layers"] = json.dumps(STACKS[name])
+            write_attribute(dataset, "layers", json.dumps(STACKS[name]))
         start = 0
         for images in draw(store, name, convention, _EVENTS_AT_A_TIME):
             dataset[start : start + len(images)] = images
@@ -103,7 +104,7 @@ def _write_jets(
         JETS, (0, *JET_SHAPE), maxshape=(None, *JET_SHAPE), dtype="f4", chunks=(1, *JET_SHAPE),
         **_OPTIONS,
     )  # fmt: skip
-    images.attrs["layers"] = json.dumps(JET_LAYERS)
+    write_attribute(images, "layers", json.dumps(JET_LAYERS))
     n_rows = 0
     for jets in iterate_jets(store, convention, min_jet_pt):
         stop = n_rows + len(jets.images)

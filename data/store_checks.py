@@ -70,13 +70,31 @@ def open_file(path: Path) -> h5py.File:
     return file
 
 
-def write_attribute(file: h5py.File, name: str, value: str | int | float | bool) -> None:
+def write_attribute(item: h5py.HLObject, name: str, value: str | int | float | bool) -> None:
     """Write an attribute; texts with a fixed length, for HDF5 gives no checksum to others."""
     if isinstance(value, str):
         text = value.encode()
-        file.attrs[name] = np.array(text, dtype=h5py.string_dtype("utf-8", max(len(text), 1)))
+        item.attrs[name] = np.array(text, dtype=h5py.string_dtype("utf-8", max(len(text), 1)))
     else:
-        file.attrs[name] = value
+        item.attrs[name] = value
+
+
+def text_attribute(path: str | Path, item: h5py.HLObject, name: str) -> str | None:
+    """A text among the attributes of a file of any program; None where there is none.
+
+    Raises
+    ------
+    InputError
+        If it is of variable length: see `read_attributes`.
+    """
+    if name not in item.attrs:
+        return None
+    if item.attrs.get_id(name).dtype.kind != "S":
+        raise InputError(
+            path, f"attribute {name} is not a text of fixed length",
+            "write it with dtype=h5py.string_dtype('utf-8', length): HDF5 does not protect others",
+        )  # fmt: skip
+    return bytes(item.attrs[name]).decode("utf-8", errors="replace")
 
 
 def read_attributes(path: Path, file: h5py.File) -> dict[str, Any]:

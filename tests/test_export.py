@@ -123,7 +123,7 @@ def test_suffix_chooses_the_format(tmp_path: Path) -> None:
         options = {"images": stacks, "hcal_upsampling": "repeated", "output": tmp_path / name}
         export(ExportConfig(store=store, **options))
     with np.load(tmp_path / "a.npz") as archive, h5py.File(tmp_path / "b.h5") as file:
-        assert file.attrs["hcal_upsampling"] == "repeated"
+        assert file.attrs["hcal_upsampling"].decode() == "repeated"
         for name in (*stacks, "m0"):
             np.testing.assert_array_equal(archive[name], file[name][:])
     for output, problem in (("a.csv", "suffix must be"), ("a.parquet", "holds X_jets")):

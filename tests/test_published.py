@@ -124,7 +124,7 @@ def test_barrel_alone(convention: str, tmp_path: Path) -> None:
         path = write_hdf5(store, ["X_EB"], tmp_path / "dense.h5", convention)
     with h5py.File(path) as file:
         assert file["X_EB"].shape == (3, 170, 360, 3)
-        assert file.attrs["hcal_upsampling"] == convention
+        assert file.attrs["hcal_upsampling"].decode() == convention
         assert json.loads(file["X_EB"].attrs["layers"])[1] == "EB_energy"
         towers = file["X_EB"][..., 2].sum(axis=(1, 2))
     expected = inside(hits["HBHE"], 11 * 72, 45 * 72)

@@ -227,11 +227,11 @@ def test_what_a_file_says_of_its_towers(tmp_path: Path) -> None:
     images = jets(2)
     path = write_hdf5(tmp_path / "a.h5", {"X_jets": images})
     with h5py.File(path, "r+") as file:
-        file.attrs["hcal_upsampling"] = "repeated"
+        file.attrs["hcal_upsampling"] = np.bytes_("repeated")
     _, _, found = read(path, hcal_upsampling="conserving")
     np.testing.assert_allclose(found[..., 2], images[..., 2] / 25, rtol=1e-6)
     with h5py.File(path, "r+") as file:
-        file.attrs["hcal_upsampling"] = "shared"
+        file.attrs["hcal_upsampling"] = np.bytes_("shared")
     with pytest.raises(InputError, match="'shared'; expected conserving or repeated"):
         open_source(path)
 

@@ -20,6 +20,7 @@ from data.sources.dense_blocks import DenseArray, Filled, own_dataset
 from data.sources.plausible import Place
 from data.sources.rhtree_images import positive
 from data.sources.root_file import DAMAGED, reason
+from data.store_checks import text_attribute
 from data.store_schema import SCHEMA
 
 FIRST_EB_CELL, N_EB = 55 * 360, 170 * 360
@@ -51,7 +52,8 @@ _PREFERRED = {
 
 def is_event_store(file: h5py.File) -> bool:
     """Whether an HDF5 file is the project's own store."""
-    return file.attrs.get("schema") == SCHEMA
+    is_text = "schema" in file.attrs and file.attrs.get_id("schema").dtype.kind == "S"
+    return is_text and text_attribute("", file, "schema") == SCHEMA
 
 
 class DenseHdf5Source(Source):
@@ -111,7 +113,7 @@ class DenseHdf5Source(Source):
             self.channels["JET"] = ["cell", "energy"]
             self.collections = dense.jet_types(self._file)
         self._ids = dense.named(dense.IDENTIFIERS, self._file)
-        written = self._file.attrs.get("hcal_upsampling")
+        written = text_attribute(self.path, self._file, "hcal_upsampling")
         self._convention = dense.upsampling(self.path, written, options)
         self.origin = self._origin()
 
@@ -213,7 +215,8 @@ class DenseHdf5Source(Source):
             raise InputError(self.path, problem, DAMAGED) from error
 
     def _origin(self) -> str:
-        if (origin := self._file.attrs.get("origin")) in ("simulation", "collision"):
+        origin = text_attribute(self.path, self._file, "origin")
+        if origin in ("simulation", "collision"):
             return str(origin)
         # Only simulated events have labels; CMS numbers simulated runs 1.
         has_labels = any(name in self._file for name in dense.TRUE_COLUMNS["label"])
