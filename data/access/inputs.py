@@ -125,7 +125,7 @@ def _entry(item: Any, source: str, number: int) -> InputFile:
             record=None if item.get("record") is None else int(item["record"]),
             online=item.get("availability", "online") == "online",
         )
-    except (TypeError, ValueError, ConfigError) as error:
+    except (TypeError, ValueError, OverflowError, ConfigError) as error:
         raise InputError(source, f"entry {number} ({item['uri']}): {error}", _HELP) from error
 
 
@@ -176,7 +176,7 @@ def _listed(location: str, options: AccessOptions) -> list[InputFile]:
         text = content.decode("utf-8")
         is_json = location.partition("?")[0].lower().endswith(".json")
         found = entries(json.loads(text), location) if is_json else _lines(text, location)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(location, f"not a list of files: {error}", _HELP) from error
     if not found:
         raise ConfigError(f"{location}: the list names no file")

@@ -151,7 +151,7 @@ class IgSource(Source):
             for field in ("detid", "energy", "time")
         }
         index, flat = _flatten(columns)
-        detid = flat["detid"].astype(np.int64)
+        detid = _integers(flat["detid"])
         place = self._place(" and ".join(_RECHITS[channel]), events)
         plausible.counts(place, channel, np.bincount(index, minlength=len(events)))
         if channel == "HBHE":
@@ -271,6 +271,12 @@ def _is_event(name: str) -> bool:
         and parts[1].startswith("Run_")
         and parts[2].startswith("Event_")
     )
+
+
+def _integers(values: FloatArray) -> NDArray[np.int64]:
+    """DetIds; 0, which is none, for what is not a whole number of 32 bits."""
+    whole = (values >= -(1 << 31)) & (values < 1 << 32) & (values == np.rint(values))
+    return np.where(whole, values, 0).astype(np.int64)
 
 
 def _flatten(columns: dict[str, list[FloatArray]]) -> tuple[NDArray[np.int64], dict[str, Any]]:
