@@ -85,6 +85,20 @@ def write_json(path: str | Path, content: Any) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
+def parse_json(text: str | bytes) -> Any:
+    """JSON of unknown origin.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or nested too deep.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
 def _finite(value: Any) -> Any:
     if hasattr(value, "_asdict"):  # named tuples keep their names
         value = value._asdict()

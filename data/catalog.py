@@ -8,7 +8,6 @@ and neither repeat nor end a request that hangs.
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from pydantic import Field
 
 from common.config import StageConfig
 from common.errors import ConfigError, InputError
-from common.files import write_json
+from common.files import parse_json, write_json
 from common.progress import log
 from data.access.fetching import in_units
 from data.access.inputs import entries, take
@@ -193,7 +192,7 @@ def write_list(path: Path, files: list[InputFile]) -> None:
 
 def _data_files(text: bytes, address: str, options: AccessOptions) -> list[InputFile]:
     try:
-        metadata = json.loads(text)["metadata"]
+        metadata = parse_json(text)["metadata"]
         if not isinstance(metadata, dict):
             raise TypeError("metadata is not an object")
     except (ValueError, KeyError, TypeError) as error:
@@ -209,7 +208,10 @@ def _data_files(text: bytes, address: str, options: AccessOptions) -> list[Input
         found = [f for f in listed if f.location.endswith((".root", ".ig"))]
         for file in (f for f in listed if not found and f.location.endswith("_index.json")):
             content = RemoteFile(file.location, options).read_all()
-            found = found + entries(json.loads(content), file.location)
+            try:
+                found = found + entries(parse_json(content), file.location)
+            except ValueError as error:
+                raise InputError(file.location, f"not a list of files: {error}") from error
     if not found:
         raise InputError(
             address, "the record lists no data files",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import json
 import re
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import ConfigError, InputError
+from common.files import parse_json
 from data.access.filesystems import filesystem
 from data.access.location import (
     DEFAULT_ACCESS,
@@ -175,8 +175,8 @@ def _listed(location: str, options: AccessOptions) -> list[InputFile]:
     try:
         text = content.decode("utf-8")
         is_json = location.partition("?")[0].lower().endswith(".json")
-        found = entries(json.loads(text), location) if is_json else _lines(text, location)
-    except (ValueError, RecursionError) as error:
+        found = entries(parse_json(text), location) if is_json else _lines(text, location)
+    except ValueError as error:
         raise InputError(location, f"not a list of files: {error}", _HELP) from error
     if not found:
         raise ConfigError(f"{location}: the list names no file")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import InputError
+from common.files import parse_json
 from data.batch import EventBatch, Hits
 from data.detector.geometry import EE_TO_ECAL, N_EB, N_ECAL, N_HBHE
 from data.sources import plausible
@@ -227,9 +227,12 @@ class RHTreeSource(Source):
         if hasattr(content, "num_entries"):  # a tree of one entry holding the text
             content = read(self.path, content.branches[0], 0, 1)[0]
         try:
-            return json.loads(str(content))
+            provenance = parse_json(str(content))
         except ValueError as error:
             raise InputError(self.path, f"{PROVENANCE} is not JSON: {error}") from error
+        if not isinstance(provenance, dict):
+            raise InputError(self.path, f"{PROVENANCE} is not an object of JSON")
+        return provenance
 
     def _origin(self) -> str:
         if "origin" in self.provenance:
