@@ -28,6 +28,7 @@ from data.store_checks import write_attribute
 
 _EVENTS_AT_A_TIME = 32  # the stitched array has 1.2 MB an event
 _OPTIONS = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
+_COLUMN_OPTIONS = {"chunks": (4096,), "fletcher32": True}
 
 
 def write_hdf5(
@@ -82,7 +83,7 @@ def _write_events(
     columns = {"m0": diphoton_mass(store), "y": store.event("label")}
     columns |= {name: store.event(key) for name, key in IDENTIFIERS.items()}
     for name, column in columns.items():
-        file.create_dataset(name, data=column)
+        file.create_dataset(name, data=column, maxshape=(None,), **_COLUMN_OPTIONS)
     for name in names:
         shape = shape_of(name)
         dataset = file.create_dataset(
@@ -113,7 +114,7 @@ def _write_jets(
         for name, column in jets.columns.items():
             if name not in file:
                 file.create_dataset(
-                    name, (0,), maxshape=(None,), dtype=column.dtype, chunks=(4096,)
+                    name, (0,), maxshape=(None,), dtype=column.dtype, **_COLUMN_OPTIONS
                 )
             file[name].resize(stop, axis=0)
             file[name][n_rows:] = column
@@ -152,7 +153,9 @@ def write_parquet(
             columns = {JETS: lists} | {name: pa.array(c) for name, c in jets.columns.items()}
             table = pa.table(columns).replace_schema_metadata({"hcal_upsampling": convention})
             if writer is None:
-                writer = pq.ParquetWriter(temporary, table.schema, compression="zstd")
+                writer = pq.ParquetWriter(
+                    temporary, table.schema, compression="zstd", write_page_checksum=True
+                )
             writer.write_table(table)
             n_rows += len(jets.images)
         if writer is None:

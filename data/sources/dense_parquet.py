@@ -199,6 +199,7 @@ def _open(path: str) -> Any:
             f"{path}: Parquet files need pyarrow: pip install 'cms-e2e-rl[parquet]'"
         ) from error
     try:
-        return pq.ParquetFile(path, buffer_size=_BUFFER)
+        # Pages need not have a checksum; those of `data.published` do.
+        return pq.ParquetFile(path, buffer_size=_BUFFER, page_checksum_verification=True)
     except (OSError, ValueError, TypeError) as error:
         raise InputError(path, f"not a readable Parquet file: {reason(error)}", DAMAGED) from error

@@ -42,6 +42,7 @@ def makers(n_events: int = 12) -> dict[str, Make]:
     made["NanoAOD, ZLIB"] = lambda path: write_nanoaod(path)
     made["dense HDF5, gzip"] = _write_dense_hdf5
     made["dense Parquet"] = _write_dense_parquet
+    made["dense Parquet with page checksums"] = lambda path: _write_dense_parquet(path, True)
     made["event display"] = lambda path: _write_ig(path, events)
     made["event store"] = lambda path: write_store(path, n_events=30)
     return made
@@ -61,9 +62,9 @@ def _write_dense_hdf5(path: Path) -> Path:
     return path
 
 
-def _write_dense_parquet(path: Path) -> Path:
-    images = np.moveaxis(_jets(), 3, 1)
-    pq.write_table(pa.table({"X_jets": images.tolist(), "y": np.arange(4.0)}), path)
+def _write_dense_parquet(path: Path, has_checksums: bool = False) -> Path:
+    table = pa.table({"X_jets": np.moveaxis(_jets(), 3, 1).tolist(), "y": np.arange(4.0)})
+    pq.write_table(table, path, write_page_checksum=has_checksums)
     return path
 
 
