@@ -108,6 +108,62 @@ def test_a_killed_process_is_a_lost_worker(tmp_path: Path) -> None:
     assert not lost_worker(ValueError())
 
 
+WAITING = """
+import sys, time
+from pathlib import Path
+from data.config import PreprocessConfig
+from data.engines import open_engine
+from tests.engine_calls import square
+if __name__ == "__main__":
+    config = PreprocessConfig(input=["none"], output=Path(sys.argv[1]), workers=2)
+    try:
+        with open_engine(config) as executor:
+            executor.submit(square, 2).result()
+            futures = [executor.submit(time.sleep, 100) for _ in range(100)]
+            print("works", flush=True)
+            if sys.argv[2] == "dropped":
+                try:
+                    time.sleep(100)
+                except KeyboardInterrupt:  # as in a destructor
+                    pass
+            futures[0].result()
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("case", ["ctrl-c", "dropped", "killed"])
+def test_no_process_outlives_the_program(case: str, tmp_path: Path) -> None:
+    """Ctrl-C ends it at once, even where Python drops the exception; so does a kill."""
+    script = tmp_path / "waiting.py"
+    script.write_text(WAITING)
+    running = subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path / "a.h5"), case],
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    assert running.stdout is not None
+    assert running.stdout.readline() == "works\n"
+    if case == "killed":
+        running.kill()
+        assert running.wait(10) == -signal.SIGKILL
+    else:
+        os.killpg(running.pid, signal.SIGINT)
+        assert running.wait(10) == 130
+    deadline = time.monotonic() + 10
+    while _session_lives(running.pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _session_lives(pid: int) -> bool:
+    try:
+        os.killpg(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def test_a_local_dask_cluster_gives_the_same_bytes(
     inputs: list[Path], reference: str, tmp_path: Path
 ) -> None:

@@ -6,15 +6,20 @@ converts knows nothing of machines. Dask is imported only by the engines that us
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
+import threading
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from types import FrameType
 
 from data.config import PreprocessConfig
+from data.engines.processes import open_processes
+from data.engines.window import WindowedExecutor
 from data.engines.worker import EngineError
+
+_SECONDS_TO_NOTICE = 0.3
 
 
 def lost_worker(error: BaseException) -> str:
@@ -45,8 +50,17 @@ def open_engine(config: PreprocessConfig) -> Iterator[Executor | None]:
     PipelineError
         If the cluster cannot be reached or started; ConfigError for wrong options.
     """
+    if config.engine == "processes" and config.workers == 1:
+        yield None
+        return
+    with _engine(config) as executor, _interruptible(executor):
+        yield executor
+
+
+@contextmanager
+def _engine(config: PreprocessConfig) -> Iterator[WindowedExecutor]:
     if config.engine == "processes":
-        with _processes(config.workers) as pool:
+        with open_processes(config.workers) as pool:
             yield pool
         return
     from data.engines.dask_engine import open_dask
@@ -56,19 +70,24 @@ def open_engine(config: PreprocessConfig) -> Iterator[Executor | None]:
 
 
 @contextmanager
-def _processes(workers: int) -> Iterator[Executor | None]:
-    if workers == 1:
-        yield None
+def _interruptible(executor: WindowedExecutor) -> Iterator[None]:
+    """Make sure that Ctrl-C ends the block.
+
+    Python drops a KeyboardInterrupt that falls into a destructor's callback, and h5py has many of
+    those; soon after, it is therefore raised once more, by the calls that are waited for.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
         return
-    # Spawned, not forked: a parent with running threads cannot be forked safely.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_die_of_ctrl_c)
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        again = threading.Timer(_SECONDS_TO_NOTICE, executor.fail, [KeyboardInterrupt()])
+        again.daemon = True
+        again.start()
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGINT, interrupt)
     try:
-        yield pool
+        yield
     finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _die_of_ctrl_c() -> None:
-    """Workers end at once and without a traceback; their unfinished shards have no name yet."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, previous or signal.default_int_handler)

@@ -6,7 +6,7 @@ import importlib.util
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Executor, Future
+from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -47,7 +47,7 @@ class DaskExecutor(WindowedExecutor):
 
 
 @contextmanager
-def open_dask(config: PreprocessConfig) -> Iterator[Executor]:
+def open_dask(config: PreprocessConfig) -> Iterator[WindowedExecutor]:
     """A Dask cluster's `concurrent.futures` face, watched while it runs.
 
     Raises
@@ -90,7 +90,11 @@ def _local_client(workers: int, stack: ExitStack) -> Client:
     stack.enter_context(dask.config.set({"distributed.deploy.lost-worker-timeout": "1000d"}))
     cluster = stack.enter_context(
         LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0"
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=":0",
+            preload=["data.engines.processes"],
         )
     )
     return stack.enter_context(Client(cluster, set_as_default=False))
