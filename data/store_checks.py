@@ -210,9 +210,13 @@ def _check_storage(path: Path, name: str, dataset: h5py.Dataset) -> None:
     expected = math.prod(
         -(-length // chunk) for length, chunk in zip(dataset.shape, dataset.chunks, strict=True)
     )
+    size = path.stat().st_size
     # Compared first, because the count of a dataset that claims 2**60 rows would take for ever.
-    if expected > path.stat().st_size or dataset.id.get_num_chunks() != expected:
+    if expected > size or dataset.id.get_num_chunks() != expected:
         raise _error(path, f"{name} of shape {dataset.shape} lacks some of its {expected} chunks")
+    # HDF5 crashes on some chunks that lie outside of the file.
+    if dataset.id.chunk_iter(lambda chunk: chunk.byte_offset + chunk.size > size or None):
+        raise _error(path, f"{name} has a chunk outside of the file")
 
 
 def _check_tables(path: Path, datasets: dict[str, h5py.Dataset], n_events: int) -> None:
