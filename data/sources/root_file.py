@@ -27,9 +27,10 @@ def open_root(path: str | Path) -> Any:
     """
     try:
         # Small reads of local files are many: the default source passes each through a thread.
-        return uproot.open(path, handler=uproot.MemmapSource, array_cache=None, object_cache=None)
+        file = uproot.open(path, handler=uproot.MemmapSource, array_cache=None, object_cache=None)
     except Exception as error:  # uproot lets errors of many libraries through
         raise InputError(path, f"not a readable ROOT file: {reason(error)}", DAMAGED) from error
+    return _whole(path, file)
 
 
 def open_streamed(remote: RemoteFile) -> Any:
@@ -41,13 +42,23 @@ def open_streamed(remote: RemoteFile) -> Any:
         If it cannot be reached, or opened as a ROOT file.
     """
     try:
-        return open_root_through(remote)
+        file = open_root_through(remote)
     except PipelineError:
         raise
     except Exception as error:
         raise InputError(
             remote.location, f"not a readable ROOT file: {reason(error)}", DAMAGED
         ) from error
+    return _whole(remote.location, file)
+
+
+def _whole(path: str | Path, file: Any) -> Any:
+    """The open file, if it is as long as its header says: what is missing may be read late."""
+    expected, found = int(file.file.fEND), int(file.file.source.num_bytes)
+    if found < expected:
+        file.close()
+        raise InputError(path, f"cut short: {found} of {expected} bytes", DAMAGED)
+    return file
 
 
 def open_tree(path: str | Path, file: Any, name: str) -> Any:
