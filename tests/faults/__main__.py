@@ -82,10 +82,11 @@ def interruptions(
     size = expected.stat().st_size
     cases: dict[str, Outcome] = {}
     for share in sizes:
-        name = f"the disk is full after {share:g} of the store's size; then there is room"
+        override = "workers=2" if share > 1 else "workers=1"
+        name = f"the disk is full after {share:g} of the store's size ({override}); then has room"
         disk = folder / f"disk{share}"
         disk.mkdir()
-        cases[name] = commands.full_disk(disk, inputs, expected, int(share * size))
+        cases[name] = commands.full_disk(disk, inputs, expected, int(share * size), override)
     moments = np.random.default_rng(1).uniform(0.2 * duration, duration, kills)
     for seed, moment in enumerate(moments):
         kind = "the process" if seed % 2 else "the process and its workers"

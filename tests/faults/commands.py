@@ -150,7 +150,9 @@ def repeated_events(folder: Path, inputs: list[Path], repeated: int) -> Outcome:
     return Outcome("right", f"{repeated} x {next(iter(counts))}")
 
 
-def full_disk(folder: Path, inputs: list[Path], expected: Path, size: int) -> Outcome:
+def full_disk(
+    folder: Path, inputs: list[Path], expected: Path, size: int, *overrides: str
+) -> Outcome:
     """A disk of `size` bytes fills; with room, the same command ends with the expected bytes.
 
     The disk is a tmpfs where mounting one is permitted, otherwise a limit on the size of files.
@@ -159,7 +161,7 @@ def full_disk(folder: Path, inputs: list[Path], expected: Path, size: int) -> Ou
     disk.mkdir(exist_ok=True)
     output = disk / expected.name
     with _small_disk(disk, size) as grow:
-        done = preprocess(output, inputs, limit=None if grow else size)
+        done = preprocess(output, inputs, *overrides, limit=None if grow else size)
         says = ("No space left", "File too large")
         if problem := clean_failure(done):
             return Outcome("broken", problem)
