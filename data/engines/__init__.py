@@ -19,8 +19,6 @@ from data.engines.processes import open_processes
 from data.engines.window import WindowedExecutor
 from data.engines.worker import EngineError
 
-_SECONDS_TO_NOTICE = 0.3
-
 
 def lost_worker(error: BaseException) -> str:
     """What to tell the user if a future's exception means that its worker failed, else "".
@@ -74,16 +72,15 @@ def _interruptible(executor: WindowedExecutor) -> Iterator[None]:
     """Make sure that Ctrl-C ends the block.
 
     Python drops a KeyboardInterrupt that falls into a destructor's callback, and h5py has many of
-    those; soon after, it is therefore raised once more, by the calls that are waited for.
+    those. It is therefore raised by the calls that are waited for, too.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        again = threading.Timer(_SECONDS_TO_NOTICE, executor.fail, [KeyboardInterrupt()])
-        again.daemon = True
-        again.start()
+        # In a thread: this one may hold a lock that is needed.
+        threading.Thread(target=executor.fail, args=[KeyboardInterrupt()], daemon=True).start()
         raise KeyboardInterrupt
 
     previous = signal.signal(signal.SIGINT, interrupt)

@@ -6,9 +6,10 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 from data.engines.window import WindowedExecutor
 
@@ -20,7 +21,7 @@ def open_processes(workers: int) -> Iterator[WindowedExecutor]:
     """A pool of processes; left by an exception, they are ended where they are."""
     # Spawned, not forked: a parent with running threads cannot be forked safely.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare)
+    pool = _Pool(workers, mp_context=context, initializer=_prepare)
     executor = WindowedExecutor(pool, _PER_PROCESS * workers, Future.result)
     try:
         yield executor
@@ -31,6 +32,17 @@ def open_processes(workers: int) -> Iterator[WindowedExecutor]:
         raise
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+class _Pool(ProcessPoolExecutor):
+    """A pool whose processes never see Ctrl-C, not even while they start (a submission does it)."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            return super().submit(fn, *args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def ignore_ctrl_c() -> None:
