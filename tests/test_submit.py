@@ -204,8 +204,11 @@ def test_array_ranges(parts: set[int]) -> None:
 def test_command_line() -> None:
     words = ["submit", "--stage", "classify", "--gpus", "1", "--no-submit"]
     words += ["options.training.epochs=3", "--setup", "export A=1,2"]
+    words += ["command=[apptainer, exec, --nv, x.sif]", "directives=['--constraint=a100']"]
     config = parse(STAGES, words, DESCRIPTION).config
     assert isinstance(config, SubmitConfig)
     assert (config.stage, config.gpus, config.submit) == ("classify", 1, False)
     assert config.options == {"training": {"epochs": 3}}
     assert config.setup == ["export A=1,2"]
+    assert config.command == ["apptainer", "exec", "--nv", "x.sif"]
+    assert config.directives == ["--constraint=a100"]
