@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 from tests.faults.__main__ import interruptions, single_faults
 from tests.faults.reading import Reader
 from tests.faults.sweep import sweep
-from tests.faults.table import BEGIN, END, damage_table
+from tests.faults.table import BEGIN, END, damage_table, undetected_table
 
 HAVE_CHECKSUMS = ("event display", "event store")
 
@@ -28,10 +28,11 @@ def test_damaged_files(tmp_path: Path) -> None:
         if row.caught_by_sum is not None:
             assert row.caught_by_sum == row.tries, row
         if row.damage == "truncated":
-            assert row.outcomes["wrong"] == 0, row
+            assert row.outcomes["refused"] == row.tries, row
     refused = sum(row.outcomes["refused"] for row in rows)
     assert refused > sum(row.tries for row in rows) / 3
     assert len(damage_table(rows).splitlines()) == len(rows) + 2
+    assert "| AOD, ZSTD |" in undetected_table(rows)
 
 
 def test_bad_files_in_a_batch(tmp_path: Path) -> None:

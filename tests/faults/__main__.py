@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 from tests.faults import bad_files, commands
 from tests.faults.reading import Outcome, Reader
 from tests.faults.sweep import Row, sweep
-from tests.faults.table import case_table, damage_table, publish, summary
+from tests.faults.table import case_table, damage_table, publish, summary, undetected_table
 from tests.made_files import make_events, write_aod, write_rhtree
 
 
@@ -35,7 +35,9 @@ def main() -> int:
             rows.append(row)
         cases = single_faults(folder / "cases") | repetitions(folder / "cases")
         cases |= interruptions(folder / "interruptions", kills)
-    parts = [damage_table(rows), case_table(cases), summary(rows, cases)]
+    parts = [
+        damage_table(rows), undetected_table(rows), case_table(cases), summary(rows, cases),
+    ]  # fmt: skip
     print(*parts[1:], sep="\n\n")
     print(f"{time.monotonic() - started:.0f} s")
     if not arguments.quick:

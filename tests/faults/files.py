@@ -25,7 +25,7 @@ CODECS = {
 REAL = {
     "AOD layout, written by ROOT": "cms_layout/aodlike_doublephoton.root",
     "RHTree, written by ROOT": "cms_layout/rhtree_DoublePhoton_Run2012B_0.root",
-    "event display": "real/DoublePhoton_Run2012B_0.ig",
+    "event display of real collisions": "real/DoublePhoton_Run2012B_0.ig",
 }
 Make = Callable[[Path], Path]
 

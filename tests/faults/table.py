@@ -29,6 +29,22 @@ def damage_table(rows: Iterable[Row]) -> str:
     return "\n".join(lines)
 
 
+def undetected_table(rows: Iterable[Row]) -> str:
+    """Of the flipped bits that hit what is read, how many gave wrong numbers, by kind of file."""
+    lines = [
+        "| file | flips that were read | wrong without the checks of values | wrong with them |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        read = row.tries - row.outcomes["right"]
+        if row.damage == "one bit flipped" and read and row.caught_by_sum is not None:
+            wrong = row.outcomes["wrong"]
+            lines.append(
+                f"| {row.file} | {read} | {row.unchecked / read:.0%} | {wrong / read:.0%} |"
+            )
+    return "\n".join(lines)
+
+
 def case_table(cases: dict[str, Outcome]) -> str:
     """Outcome of each single fault, with the message a user gets."""
     lines = ["| fault | outcome | message |", "| --- | --- | --- |"]
