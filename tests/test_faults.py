@@ -32,7 +32,7 @@ def test_damaged_files(tmp_path: Path) -> None:
     refused = sum(row.outcomes["refused"] for row in rows)
     assert refused > sum(row.tries for row in rows) / 3
     assert len(damage_table(rows).splitlines()) == len(rows) + 2
-    assert "| AOD, ZSTD |" in undetected_table(rows)
+    assert "| dense Parquet |" in undetected_table(rows)
 
 
 def test_bad_files_in_a_batch(tmp_path: Path) -> None:
