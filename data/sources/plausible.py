@@ -229,8 +229,9 @@ def columns(
         row = int(np.argmax(bad))
         event = row if counts is None else int(np.searchsorted(np.cumsum(counts), row, "right"))
         raise place.error(
-            event, f"{name} {column[row]:g}; expected {limit.low:g} to {limit.high:g}"
-        )
+            event, f"{name} {column[row]:g}; expected {limit.low:g} to {limit.high:g}",
+            f"{REMEDY}; strict=false takes such values as they are",
+        )  # fmt: skip
 
 
 def counts(place: Place, kind: str, found: IntArray) -> None:
