@@ -59,6 +59,7 @@ class IgSource(Source):
         except _ZIP_ERRORS as error:
             raise InputError(path, f"not a readable zip file: {error}", "fetch it again") from error
         self._members = [m for m in self._zip.infolist() if _is_event(m.filename)]
+        self._check_names()
         if not self._members:
             raise InputError(
                 path, "a zip file without members Events/Run_*/Event_*: not an event display",
@@ -71,6 +72,15 @@ class IgSource(Source):
         self.channels = channel_columns(self.missing, ("EB", "EE"), with_directions=True)
         self._objects = IgObjects(options)
         self.collections = self._objects.types
+
+    def _check_names(self) -> None:
+        """The names of what is no event: a damaged one could be an event's, which is not read."""
+        for member in self._zip.infolist():
+            if not _is_event(member.filename):
+                try:
+                    self._zip.open(member).close()  # compares the directory with the member's head
+                except _ZIP_ERRORS as error:
+                    raise self.error(member, f"cannot be opened: {error}") from error
 
     def batches(self, start: int, stop: int, chunk: int) -> Iterator[EventBatch]:
         for first, last in ranges(start, stop, chunk):
