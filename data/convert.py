@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -150,7 +150,7 @@ def _make_part(config: PreprocessConfig, plan: Plan, executor: Executor | None) 
         shards_folder(config.output),
         n_files=len(sources & set(plan.files)),
         n_read=sum(stop - start for _, start, stop in tasks),
-        failed=_failures(plan),
+        failed=_failures(plan, sources),  # other tasks, or the merge, tell theirs
     )
 
 
@@ -248,12 +248,13 @@ def _duplicates(output: Path) -> dict[str, int]:
     return {"events that occur more than once in the inputs": repeated} if repeated else {}
 
 
-def _failures(plan: Plan) -> dict[str, str]:
+def _failures(plan: Plan, sources: Container[int] | None = None) -> dict[str, str]:
     """Reasons by location; a location that is listed twice is told apart by its index."""
     count = Counter(file.location for file in plan.inputs)
     return {
         location if count[location] == 1 else f"{location} (input {source})": reason
         for source, reason in sorted(plan.failed.items())
+        if sources is None or source in sources
         for location in [plan.inputs[source].location]
     }
 

@@ -182,8 +182,9 @@ class StoreWriter:
 
     def abandon(self) -> None:
         """Close an unfinished file that will be deleted, without failing once more."""
-        with suppress(OSError, RuntimeError, ValueError):
-            # On a full disk HDF5 could not even close: what it still writes goes into memory.
+        with suppress(OSError, RuntimeError, ValueError, AttributeError):
+            # On a full disk HDF5 could not even close: what it still writes goes into memory
+            # (where the system has such files, as Linux does).
             descriptor = self._file.id.get_vfd_handle()
             nowhere = os.memfd_create("abandoned")
             os.dup2(nowhere, descriptor)
