@@ -6,12 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
+import uproot
 
 from tests.conftest import ROOT
 from tests.faults.__main__ import interruptions, single_faults
-from tests.faults.reading import Reader
+from tests.faults.reading import Outcome, Reader, Task, outcome, read_digest
 from tests.faults.sweep import sweep
 from tests.faults.table import BEGIN, END, damage_table, undetected_table
+from tests.made_files import make_events, write_aod, write_rhtree
 
 HAVE_CHECKSUMS = ("event display", "event store")
 
@@ -64,3 +66,35 @@ def test_the_document_has_its_table() -> None:
     assert text.count(BEGIN) == text.count(END) == 1
     table = text.partition(BEGIN)[2].partition(END)[0]
     assert "| AOD, ZSTD | one bit flipped |" in table
+
+
+def test_a_damaged_file_teaches_uproot_nothing(tmp_path: Path) -> None:
+    """uproot makes classes from what files say of themselves, and keeps them for other files."""
+    good = write_aod(tmp_path / "good.root", make_events(2))
+    expected = read_digest(Task(good))
+    versions = uproot.classes["TBranch"].known_versions
+    known = dict(versions)
+    versions[13], versions[99] = versions[10], versions[10]
+    uproot.classes["TMade"] = uproot.classes["TList"]
+    assert outcome(Task(good, expected)) == Outcome("right", "")
+    assert versions == known
+    assert "TMade" not in uproot.classes
+
+
+@pytest.mark.parametrize("name", ["fEntries", "fBasketEntry"])
+def test_entries_that_do_not_add_up(name: str, tmp_path: Path) -> None:
+    """A flipped bit in the tree's own numbers neither hides events nor makes millions."""
+    path = write_rhtree(tmp_path / "a.root", make_events(4), step=2, compression=None)
+    content = path.read_bytes()
+    with uproot.open(path) as file:
+        tree = file["fevt/RHTree"]
+        wanted = [4] if name == "fEntries" else list(tree["EB_energy"].member("fBasketEntry")[:3])
+    pattern = b"".join(int(n).to_bytes(8, "big") for n in wanted)
+    found = 0
+    for match in re.finditer(re.escape(pattern), content):
+        damaged = bytearray(content)
+        damaged[match.start() + len(pattern) - 7 - 8 * (name == "fBasketEntry")] ^= 0x10
+        path.write_bytes(damaged)
+        assert outcome(Task(path)).kind in ("refused", "wrong")  # no digest is expected: "wrong"
+        found += outcome(Task(path)).kind == "refused"
+    assert found > 3

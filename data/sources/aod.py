@@ -28,7 +28,7 @@ from data.sources.base import (
 )
 from data.sources.event_auxiliary import EventIds, LayoutError, decode
 from data.sources.plausible import Place
-from data.sources.root_file import basket_edges, flat, prefetch, read
+from data.sources.root_file import basket_edges, flat, n_entries, prefetch, read
 
 HIGH_PURITY = 1 << 2  # bit of reco::Track's quality_
 _P4 = ".m_state.p4Polar_.fCoordinates."
@@ -59,7 +59,7 @@ class AodSource(Source):
     def __init__(self, path: str | Path, tree: Any, options: ReadOptions = DEFAULT) -> None:
         super().__init__(path, options)
         self._tree = tree
-        self.n_events = int(tree.num_entries)
+        self.n_events = n_entries(self.path, tree)
         products = edm.Products(self.path, tree)
         self._hits = {
             channel: products.find(labels)

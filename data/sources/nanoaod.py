@@ -16,7 +16,7 @@ from data.sources import plausible
 from data.sources.base import DEFAULT, ReadOptions, Source, ranges
 from data.sources.jagged import collection, flat_columns
 from data.sources.plausible import Place
-from data.sources.root_file import read
+from data.sources.root_file import n_entries, read
 
 IDENTIFIERS = {"run": "run", "lumi": "luminosityBlock", "event": "event"}
 _EVENTS_AT_A_TIME = 10_000
@@ -138,7 +138,7 @@ class NanoAodSource(Source):
     def __init__(self, path: str | Path, tree: Any, options: ReadOptions = DEFAULT) -> None:
         super().__init__(path, options)
         self._tree = tree
-        self.n_events = int(tree.num_entries)
+        self.n_events = n_entries(self.path, tree)
         self._branches = {branch.name: branch for branch in tree.branches}
         self._tables = {place: self._find(table) for place, table in TABLES.items()}
         self._tables = {place: found for place, found in self._tables.items() if found}

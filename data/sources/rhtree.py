@@ -19,7 +19,7 @@ from data.sources.base import DEFAULT, ReadOptions, Source, aligned_ranges, chan
 from data.sources.plausible import Place
 from data.sources.rhtree_images import ImageBranch, positive
 from data.sources.rhtree_jets import TRUE_JETS, RHTreeJets
-from data.sources.root_file import open_tree, prefetch, read
+from data.sources.root_file import n_entries, open_tree, prefetch, read
 
 TREE, TRUTH_TREE, PROVENANCE = "fevt/RHTree", "fevt/Truth", "fevt/provenance"
 N_EE_SIDE, N_HBHE_EB = 10000, 34 * 72
@@ -54,7 +54,7 @@ class RHTreeSource(Source):
         super().__init__(path, options)
         self._file = file
         self._tree = open_tree(self.path, file, TREE)
-        self.n_events = int(self._tree.num_entries)
+        self.n_events = n_entries(self.path, self._tree)
         self._branches = {branch.name: branch for branch in self._tree.branches}
         self._images = self._find_images()
         for name in _IDENTIFIERS.values():
@@ -196,7 +196,7 @@ class RHTreeSource(Source):
         if TRUTH_TREE not in self._file:
             return None
         truth = open_tree(self.path, self._file, TRUTH_TREE)
-        if truth.num_entries != self.n_events:
+        if n_entries(self.path, truth) != self.n_events:
             raise InputError(
                 self.path,
                 f"{TRUTH_TREE} has {truth.num_entries} entries, {TREE} has {self.n_events}",

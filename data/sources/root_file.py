@@ -14,6 +14,14 @@ from common.errors import InputError, PipelineError
 from data.access.remote import RemoteFile
 from data.access.root import RemoteSource, open_root_through
 
+# What uproot knows by itself: classes by name, and those of each name by version.
+_REGISTRIES = [
+    (registry, dict(registry))
+    for registry in (
+        uproot.classes,
+        *(c.known_versions for c in uproot.classes.values() if hasattr(c, "known_versions")),
+    )
+]
 DAMAGED = "fetch the file again and compare its checksum, or leave it out"
 
 
@@ -26,6 +34,7 @@ def open_root(path: str | Path) -> Any:
         If it cannot be opened as a ROOT file.
     """
     try:
+        _forget_classes()
         # Small reads of local files are many: the default source passes each through a thread.
         file = uproot.open(path, handler=uproot.MemmapSource, array_cache=None, object_cache=None)
     except Exception as error:  # uproot lets errors of many libraries through
@@ -42,6 +51,7 @@ def open_streamed(remote: RemoteFile) -> Any:
         If it cannot be reached, or opened as a ROOT file.
     """
     try:
+        _forget_classes()
         file = open_root_through(remote)
     except PipelineError:
         raise
@@ -50,6 +60,19 @@ def open_streamed(remote: RemoteFile) -> Any:
             remote.location, f"not a readable ROOT file: {reason(error)}", DAMAGED
         ) from error
     return _whole(remote.location, file)
+
+
+def _forget_classes() -> None:
+    """Undo what other files taught uproot.
+
+    uproot makes classes from the descriptions in a file and keeps them for all files of the
+    process: a flipped bit in one file would make the next, good one unreadable, or read wrongly.
+    """
+    for registry, original in _REGISTRIES:
+        if registry != original:
+            for name in registry.keys() - original.keys():
+                del registry[name]
+            registry.update(original)
 
 
 def _whole(path: str | Path, file: Any) -> Any:
@@ -69,6 +92,25 @@ def open_tree(path: str | Path, file: Any, name: str) -> Any:
         raise
     except Exception as error:
         raise InputError(path, f"tree {name} cannot be read: {reason(error)}", DAMAGED) from error
+
+
+def n_entries(path: str | Path, tree: Any) -> int:
+    """Number of entries of a tree and of each of its branches.
+
+    Raises
+    ------
+    InputError
+        If they differ.
+    """
+    expected = int(tree.num_entries)
+    for branch in tree.branches:
+        if branch.num_entries != expected:
+            raise InputError(
+                path,
+                f"branch {branch.name} has {branch.num_entries} entries, its tree {expected}",
+                DAMAGED,
+            )
+    return expected
 
 
 def read(
@@ -128,10 +170,14 @@ def basket_edges(path: str | Path, branch: Any) -> list[int]:
         If the branch's list of baskets is damaged.
     """
     try:
-        return [int(edge) for edge in branch.entry_offsets]
-    except ValueError as error:
+        edges = [int(edge) for edge in branch.entry_offsets]
+    except Exception as error:
         problem = f"branch {branch.name}: impossible baskets: {reason(error)}"
         raise InputError(path, problem, DAMAGED) from error
+    if edges[0] != 0 or edges[-1] != branch.num_entries or edges != sorted(edges):
+        problem = f"branch {branch.name}: baskets that do not follow each other"
+        raise InputError(path, problem, DAMAGED)
+    return edges
 
 
 def flat(array: ak.Array) -> tuple[NDArray, NDArray[np.int64]]:
