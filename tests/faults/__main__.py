@@ -21,7 +21,7 @@ def main() -> int:
     """Run all faults; exit with 1 if the program did what it never should."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few seeds, nothing written to docs/")
-    parser.add_argument("--seeds", type=int, default=400, help="flipped bits per kind of file")
+    parser.add_argument("--seeds", type=int, default=200, help="flipped bits per kind of file")
     parser.add_argument("--kills", type=int, default=20, help="moments of kill -9")
     arguments = parser.parse_args()
     seeds = 20 if arguments.quick else arguments.seeds
