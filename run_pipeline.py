@@ -36,7 +36,7 @@ STAGES = (
         "preprocess",
         "CMS or simulated files, here or on a server, to one event store",
         "data.config:PreprocessConfig",
-        "data.convert:run",
+        "data.preprocessing.stage:run",
         "preprocess --input DoublePhoton.root --output events.h5 --selection diphoton2012",
     ),
     Stage(
@@ -50,7 +50,7 @@ STAGES = (
         "export",
         "an event store to dense images under the ntuple's names",
         "data.config:ExportConfig",
-        "data.export:run",
+        "data.export.stage:run",
         "export --store events.h5 --images EB_energy,HBHE_energy --output images.npz",
     ),
     Stage(

@@ -34,8 +34,8 @@ import uproot
 
 from benchmarks.cms_files import write_aod, write_ntuple
 from data.config import PreprocessConfig
-from data.convert import run
 from data.detector.geometry import EB_SHAPE
+from data.preprocessing.stage import run
 from data.sources import open_source
 from data.store import EventStore
 

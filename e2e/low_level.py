@@ -14,7 +14,7 @@ from common.files import atomic_path, sha256
 from common.progress import progress
 from data.crops import photon_crops
 from data.store import EventStore
-from data.store_schema import append, dataset_options
+from data.store.schema import append, dataset_options
 from e2e.checkpoint import Classifier, load_classifier
 from e2e.datasets import read_inputs
 from e2e.prediction import predict_features

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from common.files import atomic_path
 from data.store import EventStore
-from data.store_schema import append, dataset_options
+from data.store.schema import append, dataset_options
 from e2e.labels import CLASS_NAMES
 from e2e.scores import softmax
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import data.convert
+import data.preprocessing.stage
 import data.simulation.stage
 import e2e.classify
 import report.build
@@ -23,7 +23,7 @@ def run(config: StudyConfig) -> None:
     if config.simulate is not None:
         steps.append(("simulate", data.simulation.stage.run, config.simulate))
     for name, settings in config.preprocess.items():
-        steps.append((f"preprocess {name}", data.convert.run, settings))
+        steps.append((f"preprocess {name}", data.preprocessing.stage.run, settings))
     steps.append(("classify", e2e.classify.run, config.classify))
     steps.append(("rl", rl.refine.run, config.rl))
     seconds: dict[str, float] = {}

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-import data.convert
+import data.preprocessing.stage
 from common.config import build
 from common.errors import InputError
 from common.files import atomic_path
@@ -163,7 +163,7 @@ def _event_store(config: ApplyConfig, folder: RunFolder) -> Path:
         return config.input[0]
     path = folder.path("events.h5")
     settings = {"input": config.input, "output": path, "selection": config.selection}
-    data.convert.run(build(PreprocessConfig, settings))
+    data.preprocessing.stage.run(build(PreprocessConfig, settings))
     with EventStore(path) as store:
         if len(store) == 0:
             raise InputError(

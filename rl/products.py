@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from common.files import atomic_path
 from data.store import EventStore
-from data.store_schema import append, dataset_options
+from data.store.schema import append, dataset_options
 from envs.photons import FloatArray
 from rl.evaluation import Sample
 from rl.pairs import corrected

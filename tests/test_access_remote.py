@@ -21,8 +21,8 @@ from data.access.retries import wait
 from data.access.root import RemoteSource
 from data.batch import EventBatch
 from data.config import PreprocessConfig
-from data.convert import PartialFailure
-from data.convert import run as preprocess
+from data.preprocessing.stage import PartialFailure
+from data.preprocessing.stage import run as preprocess
 from data.sources import open_source
 from data.store import EventStore
 from tests.made_files import make_events, write_aod, write_rhtree

@@ -17,11 +17,11 @@ import pytest
 
 from common.errors import InputError
 from common.files import sha256
-from data import shards
 from data.config import PreprocessConfig
-from data.convert import PartialFailure, Summary, run
-from data.merge import Merger
-from data.shards import Job
+from data.preprocessing import shards
+from data.preprocessing.merge import Merger
+from data.preprocessing.shards import Job
+from data.preprocessing.stage import PartialFailure, Summary, run
 from data.store import EventStore
 from tests.conftest import ROOT
 from tests.made_files import (
@@ -40,7 +40,7 @@ N_EVENTS = 11
 def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "SHARD_EVENTS", 4)
     # Another revision makes other shards; a commit between two runs of a test must not.
-    for module in ("data.convert", "data.plan"):
+    for module in ("data.preprocessing.stage", "data.preprocessing.plan"):
         monkeypatch.setattr(f"{module}.git_revision", lambda: "fixed")
 
 
@@ -231,7 +231,7 @@ def test_an_unchanged_run_is_not_repeated(
     output = tmp_path / "a.h5"
     first = preprocess(output, files["aod"])
     with monkeypatch.context() as patch:
-        patch.setattr("data.convert.convert", lambda *_: pytest.fail("converted again"))
+        patch.setattr("data.preprocessing.stage.convert", lambda *_: pytest.fail("converted again"))
         again = preprocess(output, files["aod"])
     assert (again.n_read, again.n_kept) == (first.n_read, first.n_kept)
     output.write_bytes(output.read_bytes()[:-1])  # damaged: made again
@@ -243,9 +243,11 @@ def test_an_unchanged_run_is_not_repeated(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from data import convert, plan, shards, store
+from data import store
+from data.preprocessing import plan, shards
+from data.preprocessing import stage as convert
 from data.config import PreprocessConfig
-from data.convert import run
+from data.preprocessing.stage import run
 shards.SHARD_EVENTS = 4
 convert.git_revision = plan.git_revision = lambda: "fixed"
 calls, original = [0], store.StoreWriter.append
@@ -342,7 +344,7 @@ def test_parts_then_merged(files: dict[str, Path], tmp_path: Path) -> None:
     made = {p: p.stat().st_mtime_ns for p in (tmp_path / "parts.h5.shards").glob("[!.]*.h5")}
     assert len(made) == 6
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("data.shards.assemble", lambda *_: pytest.fail("made again"))
+        patch.setattr("data.preprocessing.shards.assemble", lambda *_: pytest.fail("made again"))
         preprocess(output, *inputs)
     assert sha256(output) == sha256(tmp_path / "whole.h5")
 
@@ -357,7 +359,8 @@ def test_an_interrupted_run_inspects_each_file_once(
     files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     preprocess(tmp_path / "a.h5", files["aod"], part="0/2")
-    monkeypatch.setattr("data.plan.inspect", lambda *_: pytest.fail("inspected again"))
+    again = lambda *_: pytest.fail("inspected again")  # noqa: E731
+    monkeypatch.setattr("data.preprocessing.plan.inspect", again)
     preprocess(tmp_path / "a.h5", files["aod"])
 
 

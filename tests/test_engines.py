@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 
 from common.errors import ConfigError, InputError, PipelineError
 from common.files import sha256
-from data import shards
 from data.config import PreprocessConfig
-from data.convert import run
 from data.engines import dask_engine, jobs, lost_worker, open_engine
 from data.engines.jobs import clock, worker_options
 from data.engines.window import WindowedExecutor
 from data.engines.worker import EngineError, call, expectation
+from data.preprocessing import shards
+from data.preprocessing.stage import run
 from tests.conftest import ROOT
 from tests.engine_calls import die, die_once, refuse, square
 from tests.made_files import make_events, write_aod, write_rhtree
@@ -37,8 +37,8 @@ N_EVENTS = 12
 @pytest.fixture(autouse=True)
 def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "SHARD_EVENTS", 4)
-    for module in ("convert", "plan"):
-        monkeypatch.setattr(f"data.{module}.git_revision", lambda: "fixed")
+    for module in ("stage", "plan"):
+        monkeypatch.setattr(f"data.preprocessing.{module}.git_revision", lambda: "fixed")
     # A commit between the start of a worker and that of a test is no other program.
     monkeypatch.setattr("data.engines.worker.git_revision", lambda: "unknown")
 
@@ -56,8 +56,8 @@ def reference(inputs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> s
     """Checksum of the store that one process makes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shards, "SHARD_EVENTS", 4)
-        for module in ("convert", "plan"):
-            patch.setattr(f"data.{module}.git_revision", lambda: "fixed")
+        for module in ("stage", "plan"):
+            patch.setattr(f"data.preprocessing.{module}.git_revision", lambda: "fixed")
         output = tmp_path_factory.mktemp("reference") / "events.h5"
         run(PreprocessConfig(input=inputs, output=output))
     return sha256(output)
@@ -89,7 +89,7 @@ def connected(cluster: Any, output: Path, **keys: Any) -> PreprocessConfig:
 
 
 def test_dask_is_imported_only_when_used() -> None:
-    code = "import sys, data.convert; sys.exit('distributed' in sys.modules)"
+    code = "import sys, data.preprocessing.stage; sys.exit('distributed' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
@@ -232,7 +232,7 @@ def test_a_worker_without_the_outputs_file_system_is_refused(
 def test_a_lost_worker_ends_the_run_with_advice(
     cluster: Any, inputs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("data.convert.convert", die)
+    monkeypatch.setattr("data.preprocessing.stage.convert", die)
     config = connected(cluster, tmp_path / "a.h5", input=[str(inputs[0])])
     with pytest.raises(PipelineError, match="run the same command again"):
         run(config)

@@ -11,9 +11,9 @@ import pytest
 from common.errors import ConfigError, InputError
 from common.files import sha256
 from data.config import ExportConfig, PreprocessConfig
-from data.convert import run as preprocess
 from data.detector.images import IMAGES
-from data.export import run as export
+from data.export.stage import run as export
+from data.preprocessing.stage import run as preprocess
 from data.store import EventStore
 from tests.made_files import dense_images, make_events, write_aod, write_rhtree
 from tests.synthetic import write_store
@@ -60,7 +60,7 @@ def test_long_stores_are_written_in_parts(tmp_path: Path, monkeypatch: pytest.Mo
     names = [name for name, made in IMAGES.items() if not {"eta", "charge"} & {*made.columns}]
     names += ["X_EB", "X_ECAL_stacked"]
     whole = export(ExportConfig(store=store, images=names, output=tmp_path / "whole.npz"))
-    monkeypatch.setattr("data.export._EVENTS_AT_A_TIME", 4)
+    monkeypatch.setattr("data.export.stage._EVENTS_AT_A_TIME", 4)
     parts = export(ExportConfig(store=store, images=names, output=tmp_path / "parts.npz"))
     with np.load(whole) as a, np.load(parts) as b:
         assert set(a.files) == {*names, "run_lumi_event", "m0", "selected", "hcal_upsampling"}

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from data.config import PreprocessConfig
-from data.convert import run as preprocess
 from data.detector.gallery import main
+from data.preprocessing.stage import run as preprocess
 
 
 def test_pictures_of_real_events(real_data: Path, tmp_path: Path) -> None:

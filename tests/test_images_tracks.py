@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from data.batch import Hits
 from data.config import PreprocessConfig
-from data.convert import run as preprocess
 from data.detector.geometry import R_EB, Z_EE, detector_eta, eb_uv, ecal_cell
 from data.detector.helix import CURVATURE_RADIUS
 from data.detector.images import make_image
 from data.detector.tracks import at_ecal
+from data.preprocessing.stage import run as preprocess
 from data.store import EventStore
 from tests.test_images import per_event, random_hits, random_tracks
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from data import convert, export
 from data.config import ExportConfig, PreprocessConfig
-from data.published import write_hdf5, write_parquet
+from data.export import stage as export
+from data.export.arrays import write_hdf5, write_parquet
+from data.preprocessing import stage
 from data.store import EventStore
 from tests.made_files import make_events, write_aod
 from tests.made_objects import COUNTS, N_EVENTS, edm_objects, write_nanoaod
@@ -23,7 +24,7 @@ def preprocess(output: Path, *inputs: Path, **options: object) -> EventStore:
     config = PreprocessConfig.model_validate(
         {"input": list(inputs), "output": output, "chunk": 2, **options}
     )
-    convert.run(config)
+    stage.run(config)
     return EventStore(output)
 
 

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from common.errors import ConfigError, InputError
-from data import export
 from data.batch import Collection, Hits
 from data.config import ExportConfig
 from data.detector.geometry import EE_VALID
 from data.detector.images import make_image
-from data.published import write_hdf5, write_parquet
+from data.export import stage as export
+from data.export.arrays import write_hdf5, write_parquet
 from data.sources import ReadOptions, Source, open_source
 from data.store import EventStore, StoreWriter
-from data.store_schema import GROUPS, PAIR_GROUPS, unknown
+from data.store.schema import GROUPS, PAIR_GROUPS, unknown
 
 N_CELLS = {"EB": 61200, "EE": 20000, "HBHE": 4032, "TRK": 100800}
 EVENT_ARRAYS = ("X_EB", "X_EEm", "X_EEp", "X_ECAL_stacked")

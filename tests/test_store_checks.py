@@ -12,8 +12,8 @@ import pytest
 
 from common.errors import InputError
 from data.store import EventStore
-from data.store_checks import ATTRIBUTES_CHECKSUM, attributes_checksum, verify, write_attribute
-from data.store_schema import dataset_options
+from data.store.checks import ATTRIBUTES_CHECKSUM, attributes_checksum, verify, write_attribute
+from data.store.schema import dataset_options
 from tests.synthetic import write_store
 
 Change = Callable[[h5py.File], object]

@@ -18,9 +18,9 @@ from common.cli import parse
 from common.config import build
 from common.errors import ConfigError, PipelineError
 from common.files import sha256
-from data import shards
 from data.config import PreprocessConfig
-from data.convert import run as preprocess
+from data.preprocessing import shards
+from data.preprocessing.stage import run as preprocess
 from data.submit import stage
 from data.submit.config import SubmitConfig
 from data.submit.scripts import Place, array_ranges, job_files
@@ -41,8 +41,8 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "study.yaml").write_text("preprocess: {input: ['in*.root'], selection: pair}\n")
     monkeypatch.chdir(folder)
     monkeypatch.setattr(shards, "SHARD_EVENTS", 4)
-    for module in ("convert", "plan"):
-        monkeypatch.setattr(f"data.{module}.git_revision", lambda: "fixed")
+    for module in ("stage", "plan"):
+        monkeypatch.setattr(f"data.preprocessing.{module}.git_revision", lambda: "fixed")
     return folder
 
 

@@ -21,7 +21,7 @@ from data.sources.base import ReadOptions
 from data.sources.plausible import Place
 from data.sources.rhtree_images import positive
 from data.sources.rhtree_jets import JETS, TRUE_JETS
-from data.store_schema import LABELS
+from data.store.schema import LABELS
 
 IntArray = NDArray[np.int64]
 Upsampling = Literal["conserving", "repeated"]

@@ -20,8 +20,8 @@ from data.sources.dense_blocks import DenseArray, Filled, own_dataset
 from data.sources.plausible import Place
 from data.sources.rhtree_images import positive
 from data.sources.root_file import DAMAGED, reason
-from data.store_checks import text_attribute
-from data.store_schema import SCHEMA
+from data.store.checks import text_attribute
+from data.store.schema import SCHEMA
 
 FIRST_EB_CELL, N_EB = 55 * 360, 170 * 360
 

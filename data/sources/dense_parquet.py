@@ -199,7 +199,7 @@ def _open(path: str) -> Any:
             f"{path}: Parquet files need pyarrow: pip install 'cms-e2e-rl[parquet]'"
         ) from error
     try:
-        # Pages need not have a checksum; those of `data.published` do.
+        # Pages need not have a checksum; those of `data.export.arrays` do.
         return pq.ParquetFile(path, buffer_size=_BUFFER, page_checksum_verification=True)
     except (OSError, ValueError, TypeError) as error:
         raise InputError(path, f"not a readable Parquet file: {reason(error)}", DAMAGED) from error

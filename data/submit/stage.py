@@ -20,8 +20,8 @@ from common.files import atomic_path
 from common.progress import log
 from data.config import PreprocessConfig
 from data.engines.jobs import SUBMIT_COMMANDS, batch_folder
-from data.manifest import Manifest
-from data.plan import Plan, fingerprint, make_jobs, make_plan, part_of
+from data.preprocessing.manifest import Manifest
+from data.preprocessing.plan import Plan, fingerprint, make_jobs, make_plan, part_of
 from data.submit.config import SubmitConfig
 from data.submit.scripts import ROOT, Place, array_files, job_files
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from common.files import sha256
 from data.store import EventStore
-from data.store_schema import GROUPS
+from data.store.schema import GROUPS
 from tests.conftest import ROOT
 from tests.faults.reading import Outcome
 

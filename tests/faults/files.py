@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import uproot
 from numpy.typing import NDArray
 
-from data.store_checks import write_attribute
+from data.store.checks import write_attribute
 from tests.made_files import Events, ig_event, make_events, write_aod, write_ig, write_rhtree
 from tests.made_objects import write_nanoaod
 from tests.synthetic import write_store

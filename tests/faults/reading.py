@@ -25,7 +25,7 @@ from common.errors import PipelineError
 from data.access import InputFile, fetch
 from data.sources import ReadOptions, open_source, plausible
 from data.store import EventStore
-from data.store_checks import verify
+from data.store.checks import verify
 
 Kind = Literal["right", "refused", "wrong", "broken"]
 SECONDS = 60.0

@@ -10,7 +10,7 @@ from pathlib import Path
 SECONDS_PER_INPUT = 10
 MEMORY_MB = 2048
 # Modules whose branches guide the fuzzer; others run uninstrumented and fast.
-INSTRUMENTED = ("data.sources", "data.access", "data.detector", "data.store", "data.store_checks")
+INSTRUMENTED = ("data.sources", "data.access", "data.detector", "data.store", "data.store.checks")
 
 
 def main() -> int:

@@ -22,7 +22,7 @@ from data.sources import open_source
 from data.sources.event_auxiliary import LayoutError, decode
 from data.sources.ig_text import IgFormatError, parse_event
 from data.store import EventStore
-from data.store_checks import verify
+from data.store.checks import verify
 from tests.made_files import (
     event_auxiliary,
     ig_event,

@@ -19,12 +19,12 @@ from pathlib import Path
 from common.errors import InputError, PipelineError
 from common.files import atomic_path
 from data.access import DEFAULT_ACCESS, AccessOptions, InputFile, is_remote
-from data.assemble import Context, assemble
 from data.config import Selection
+from data.preprocessing.assemble import Context, assemble
 from data.sources import DEFAULT, ReadOptions, Source, open_source
 from data.store import EventStore, StoreWriter
-from data.store_checks import verify
-from data.store_schema import SCHEMA_VERSION
+from data.store.checks import verify
+from data.store.schema import SCHEMA_VERSION
 
 SHARD_EVENTS = 4000
 Stat = tuple[int, int]  # size and modification time (ns) of a local file

@@ -12,7 +12,7 @@ from common.errors import InputError
 from data.batch import Collection, Hits
 from data.detector.images import Upsampling, image
 from data.detector.jets import JET_LAYERS, JET_SIZE, contained, jet_crops, jet_seeds
-from data.drawing import check
+from data.export.drawing import check
 from data.sources.base import ranges
 from data.sources.dense import CRYSTALS, HCAL_LAYER, JET_SHAPE, N_JET_CELLS
 from data.store import EventStore

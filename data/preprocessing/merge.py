@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from common.files import scratch_name, sync, writing
-from data.assemble import Tables
 from data.batch import STORE_CHANNELS
-from data.plan import FileInfo
+from data.preprocessing.assemble import Tables
+from data.preprocessing.plan import FileInfo
 from data.store import EventStore, StoreWriter
-from data.store_schema import GROUPS, PAIR_GROUPS, unknown
+from data.store.schema import GROUPS, PAIR_GROUPS, unknown
 
 Task = tuple[int, int, int]  # source, start, stop
 

@@ -17,13 +17,13 @@ from common.errors import InputError, PipelineError
 from common.files import write_json
 from common.progress import log, progress
 from common.runs import git_revision
-from data import shards
 from data.access import AccessOptions, InputFile, identity, resolve
 from data.config import PreprocessConfig
-from data.executing import completed
-from data.shards import EventRange, Job, Stat, file_stat, opened, shard_ranges
+from data.preprocessing import shards
+from data.preprocessing.executing import completed
+from data.preprocessing.shards import EventRange, Job, Stat, file_stat, opened, shard_ranges
 from data.sources import ReadOptions
-from data.store_schema import SCHEMA_VERSION
+from data.store.schema import SCHEMA_VERSION
 
 
 @dataclass(frozen=True)

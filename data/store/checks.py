@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from common.errors import InputError
 from data.batch import HIT_TYPES
 from data.detector.geometry import N_EB, N_ECAL, N_EE, N_HBHE
-from data.store_schema import GROUPS, PAIR_GROUPS
+from data.store.schema import GROUPS, PAIR_GROUPS
 
 if TYPE_CHECKING:
     from data.store import EventStore

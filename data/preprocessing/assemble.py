@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from data.batch import Collection, EventBatch, Hits
 from data.config import Selection
-from data.matching import (
+from data.reconstruction import Clusters, find_photons
+from data.reconstruction.matching import (
     nearest_in_crystals,
     nearest_in_eta_phi,
     pad,
     without_sharing,
 )
-from data.reconstruction import Clusters, find_photons
 from data.selection import MIN_MASS, Pairs, Photons, pair_mass, select, take
 from data.store import (
     CLUSTER_FIELDS,

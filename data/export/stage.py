@@ -15,9 +15,9 @@ from common.files import atomic_path
 from common.progress import log
 from data.config import ExportConfig
 from data.detector.images import image
-from data.drawing import check, diphoton_mass, draw, parts, shape_of
-from data.published import write_hdf5, write_parquet
-from data.published_jets import JETS
+from data.export.arrays import write_hdf5, write_parquet
+from data.export.drawing import check, diphoton_mass, draw, parts, shape_of
+from data.export.jets import JETS
 from data.store import EventStore
 
 _EVENTS_AT_A_TIME = 100
@@ -31,7 +31,7 @@ def run(config: ExportConfig) -> Path:
     stacks (N, rows, columns, channels), all in the store's order. m0 in GeV is the source's own
     mass where it has one, else the mass of the store's pair, else 0. With towers upsampled to
     crystals the archive says in `hcal_upsampling` how. `.h5`, `.hdf5` and `.parquet`: the papers'
-    arrays, see `data.published`.
+    arrays, see `data.export.arrays`.
 
     Raises
     ------

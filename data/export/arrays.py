@@ -20,11 +20,11 @@ from common.files import atomic_path
 from common.progress import log
 from data.detector.images import STACKS, Upsampling
 from data.detector.jets import JET_LAYERS
-from data.drawing import check, diphoton_mass, draw, shape_of
-from data.published_jets import IDENTIFIERS, JETS, iterate_jets
+from data.export.drawing import check, diphoton_mass, draw, shape_of
+from data.export.jets import IDENTIFIERS, JETS, iterate_jets
 from data.sources.dense import JET_SHAPE
 from data.store import EventStore
-from data.store_checks import write_attribute
+from data.store.checks import write_attribute
 
 _EVENTS_AT_A_TIME = 32  # the stitched array has 1.2 MB an event
 _OPTIONS = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}

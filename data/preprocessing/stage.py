@@ -1,9 +1,8 @@
 """Preprocessing: many input files to one event store, in parallel, resumable, nothing lost.
 
-The plan (`data.plan`) cuts files into ranges of events; each becomes a shard (`data.shards`), made
-in any order by any executor (`data.engines`); the shards are merged in the order of the inputs
-(`data.merge`). The store's bytes depend on neither the engine, nor the number of workers, nor
-interruptions.
+The plan (`plan`) cuts files into ranges of events; each becomes a shard (`shards`), made in any
+order by any executor (`data.engines`); the shards are merged in the order of the inputs (`merge`).
+The store's bytes depend on neither the engine, nor the number of workers, nor interruptions.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ from common.progress import log, progress
 from common.runs import git_revision, versions
 from data.config import PreprocessConfig
 from data.engines import open_engine
-from data.executing import completed
-from data.manifest import Manifest
-from data.merge import Merger
-from data.plan import (
+from data.preprocessing.executing import completed
+from data.preprocessing.manifest import Manifest
+from data.preprocessing.merge import Merger
+from data.preprocessing.plan import (
     FileInfo,
     Plan,
     fetched_folder,
@@ -39,7 +38,7 @@ from data.plan import (
     settings,
     shards_folder,
 )
-from data.shards import close_opened, convert
+from data.preprocessing.shards import close_opened, convert
 from data.store import EventStore
 
 HCAL_CONVENTION = (

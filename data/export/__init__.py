@@ -1,0 +1,1 @@
+"""An event store to dense images, and to the arrays that others published."""

@@ -1,0 +1,1 @@
+"""Many input files to one event store: plan, shards, merging."""
