@@ -56,8 +56,8 @@ class PreprocessConfig(StageConfig):
     )
     strict: bool = Field(
         True,
-        description="refuse files with hits that cannot be (no such cell, not finite, above the "
-        "beam energy); off: skip and count such hits",
+        description="refuse files with values that cannot be (a DetId of no cell or out of order, "
+        "energies not finite or beyond 30 TeV, …: docs/faults.md); off: skip and count them",
     )
     engine: Engine = Field(
         "processes",
