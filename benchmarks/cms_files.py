@@ -22,6 +22,7 @@ from data.simulation.stage import CHUNK, Chunk, simulate_chunk
 from data.simulation.writer import RHTreeWriter
 
 EVENTS_PER_BASKET = 64  # about what 15 MB clusters of 250 kB events give in CMS's AOD
+N_LISTS = 6000  # of the shipped ones; used again, turned and smeared, for longer files
 _IDS = ".id_.id_"
 _SMEARED = (".energy_", ".time_", ".pt_", ".covariance_", ".chi2_", ".e3x3")
 _UINT64S = ak.types.from_datashape("var * uint64", highlevel=False)
@@ -113,7 +114,7 @@ def write_ntuple(path: Path, n_events: int, codec: Any) -> Path:
     with RHTreeWriter(path, LABELS["higgs"], codec) as writer:
         for k, start in enumerate(range(0, n_events, CHUNK)):
             count = min(CHUNK, n_events - start)
-            chunk = Chunk("higgs", k, start, count, n_events, str(SHIPPED_LISTS), 20.0, 1, True)
+            chunk = Chunk("higgs", k, start, count, N_LISTS, str(SHIPPED_LISTS), 20.0, 1, True)
             result = simulate_chunk(chunk)
             writer.write(result.events, 1, result.numbers)
     return path
