@@ -81,7 +81,7 @@ class Hits:
         if (event[1:] < event[:-1]).any():
             order = np.argsort(event, kind="stable")
             rows = {name: column[order] for name, column in rows.items()}
-        typed = {name: column.astype(HIT_TYPES[name]) for name, column in rows.items()}
+        typed = {name: column.astype(HIT_TYPES[name], copy=False) for name, column in rows.items()}
         return cls(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), **typed)
 
     @classmethod

@@ -72,7 +72,7 @@ class PreprocessConfig(StageConfig):
         default_factory=dict,
         description="further options of dask-jobqueue's cluster, such as jobqueue.queue=short",
     )
-    chunk: int = Field(2000, gt=0, description="events held in memory at a time")
+    chunk: int = Field(2500, gt=0, description="events held in memory at a time")
     part: str | None = Field(
         None,
         pattern=r"^\d+/\d+$",

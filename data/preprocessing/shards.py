@@ -26,7 +26,7 @@ from data.store import EventStore, StoreWriter
 from data.store.checks import verify
 from data.store.schema import SCHEMA_VERSION
 
-SHARD_EVENTS = 4000
+SHARD_EVENTS = 5000
 Stat = tuple[int, int]  # size and modification time (ns) of a local file
 EventRange = tuple[int, int]
 
@@ -49,7 +49,7 @@ class Job:
     reading: ReadOptions = DEFAULT
     access: AccessOptions = DEFAULT_ACCESS
     stat: Stat | None = None
-    chunk: int = 2000
+    chunk: int = 2500
 
     def shard_path(self, start: int, stop: int) -> Path:
         """Where the shard of the events start:stop belongs; other settings, another name."""

@@ -73,11 +73,10 @@ def find_photons(eb: Hits, hbhe: Hits | None, vertex_z: NDArray[np.floating]) ->
         (N,) z of the vertex in cm.
     """
     key, energy = _unique_cells(eb)
-    seeds = _seeds(key, energy)
-    seed_key = key[seeds]
-    window = _owned(_window_keys(seed_key), energy[seeds])
-    values = _lookup(window, key, energy)  # (M, 5, 5)
-    return _measure(seed_key, values, hbhe, np.asarray(vertex_z, dtype=np.float64))
+    seeds, window, values = _seeds(key, energy)
+    owned = _owned(window, energy[seeds])
+    values = np.where(owned >= 0, values, 0.0)  # (M, 5, 5)
+    return _measure(key[seeds], values, hbhe, np.asarray(vertex_z, dtype=np.float64))
 
 
 def _unique_cells(hits: Hits) -> tuple[IntArray, FloatArray]:
@@ -109,17 +108,23 @@ def _window_keys(seed_key: IntArray) -> IntArray:
     return np.where((row >= 0) & (row < 170), keys, -1)
 
 
-def _seeds(key: IntArray, energy: FloatArray) -> IntArray:
-    """Rows of the crystals above threshold that are the maximum of their 5x5 window."""
-    et = energy / np.cosh(EB_ETA[key % N_EB // 360])
-    rows = np.flatnonzero(et > SEED_ET)
+def _seeds(key: IntArray, energy: FloatArray) -> tuple[IntArray, IntArray, FloatArray]:
+    """Crystals above threshold that are the maximum of their 5x5 window.
+
+    Returns
+    -------
+    Their rows (M,), the keys of their windows and the energies in them, (M, 5, 5) each.
+    """
+    rows = np.flatnonzero(energy > SEED_ET)  # few; and E_T is at most E
+    rows = rows[energy[rows] / np.cosh(EB_ETA[key[rows] % N_EB // 360]) > SEED_ET]
     window = _window_keys(key[rows])
     around = _lookup(window, key, energy)
     highest = around.max(axis=(1, 2), initial=0.0)
     # Of two equal neighbours only the one with the lower key is a seed.
     tied = (around == energy[rows][:, None, None]) & (window >= 0)
     first = np.where(tied, window, np.iinfo(np.int64).max).min(axis=(1, 2), initial=2**62)
-    return rows[(energy[rows] >= highest) & (first == key[rows])]
+    is_seed = (energy[rows] >= highest) & (first == key[rows])
+    return rows[is_seed], window[is_seed], around[is_seed]
 
 
 def _owned(window: IntArray, seed_energy: FloatArray) -> IntArray:
