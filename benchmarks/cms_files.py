@@ -22,7 +22,7 @@ from data.simulation.stage import CHUNK, Chunk, simulate_chunk
 from data.simulation.writer import RHTreeWriter
 
 EVENTS_PER_BASKET = 64  # about what 15 MB clusters of 250 kB events give in CMS's AOD
-N_LISTS = 6000  # of the shipped ones; used again, turned and smeared, for longer files
+N_LISTS = 6000  # of the shipped ones; used again, turned about the beam, for longer files
 _IDS = ".id_.id_"
 _SMEARED = (".energy_", ".time_", ".pt_", ".covariance_", ".chi2_", ".e3x3")
 _UINT64S = ak.types.from_datashape("var * uint64", highlevel=False)
