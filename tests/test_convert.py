@@ -14,6 +14,8 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from common.errors import InputError
 from common.files import sha256
@@ -376,12 +378,21 @@ def test_a_file_that_changes_is_refused(files: dict[str, Path], tmp_path: Path) 
 
 
 def test_shards_end_where_baskets_end() -> None:
-    assert shards.shard_ranges(250, [], 100) == [(0, 100), (100, 200), (200, 250)]
-    assert shards.shard_ranges(250, [0, 64, 128, 192, 250], 100) == [
-        (0, 64),
-        (64, 128),
-        (128, 192),
-        (192, 250),
-    ]
-    assert shards.shard_ranges(150, [0, 30, 150], 100) == [(0, 100), (100, 150)]
-    assert shards.shard_ranges(0, [], 100) == []
+    assert shards.shard_ranges(250, [], 100) == [(0, 83), (83, 166), (166, 250)]
+    edges = [0, 64, 128, 192, 250]
+    assert shards.shard_ranges(250, edges, 100) == [(0, 64), (64, 166), (166, 250)]
+    assert shards.shard_ranges(10_000, list(range(0, 10_001, 64)), 5000) == [
+        (0, 4992), (4992, 10_000),
+    ]  # fmt: skip
+    assert shards.shard_ranges(90, [0, 90], 100) == [(0, 90)]
+    assert shards.shard_ranges(0, [0], 100) == []
+
+
+@given(
+    st.integers(0, 500), st.lists(st.integers(0, 500), max_size=20), st.integers(1, 120)
+)  # fmt: skip
+def test_shards_cover_a_file_once(n_events: int, edges: list[int], size: int) -> None:
+    inner = sorted({0, n_events, *(edge for edge in edges if edge < n_events)})
+    found = shards.shard_ranges(n_events, inner, size)
+    assert [event for start, stop in found for event in range(start, stop)] == list(range(n_events))
+    assert all(0 < stop - start <= 2 * size for start, stop in found)

@@ -14,6 +14,7 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from common.errors import InputError, PipelineError
@@ -62,21 +63,18 @@ class Job:
 
 
 def shard_ranges(n_events: int, edges: Sequence[int], size: int) -> list[EventRange]:
-    """Event ranges of at most `size` for a file's shards; they depend on nothing but the file.
+    """Event ranges of about `size` or fewer for a file's shards; they depend on the file only.
 
-    A range ends where the file's baskets end if one does so in its second half, so that no basket
-    is decompressed for two shards.
+    They are of about equal length, and meet where the file's baskets do if such an edge is not far,
+    so that no basket is decompressed for two shards.
     """
-    ranges = []
-    start = 0
-    while start < n_events:
-        stop = min(start + size, n_events)
-        ends = [edge for edge in edges if start + size // 2 < edge <= stop]
-        if stop < n_events and ends:
-            stop = max(ends)
-        ranges.append((start, stop))
-        start = stop
-    return ranges
+    count = -(-n_events // size)
+    cuts = [0]
+    for number in range(1, count):
+        ideal = n_events * number // count
+        nearest = min(edges, key=lambda edge: abs(edge - ideal), default=ideal)
+        cuts.append(nearest if abs(nearest - ideal) <= size // 4 else ideal)
+    return list(pairwise([*cuts, n_events])) if n_events else []
 
 
 def convert(file: InputFile | str | Path, start: int, stop: int, job: Job) -> Path:
