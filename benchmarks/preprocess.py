@@ -74,7 +74,7 @@ def main() -> None:
         default=10_000,
         help="events per file; CMS's AOD files have about 10,000",
     )
-    parser.add_argument("--copies", type=int, default=6, help="files for the worker comparison")
+    parser.add_argument("--copies", type=int, default=8, help="files for the worker comparison")
     parser.add_argument("--folder", type=Path, help="where the files are made and kept")
     parser.add_argument("--template", type=Path, default=TEMPLATE, help="file in AOD layout")
     options = parser.parse_args()
