@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from data.batch import Hits
@@ -109,6 +109,7 @@ def test_stiff_and_neutral_tracks_go_straight(
     st.floats(0.2, 50), st.floats(-2.9, 2.9), st.floats(-3.1, 3.1), st.floats(-15, 15),
     st.sampled_from([-1, 1]),
 )  # fmt: skip
+@example(0.5, -2.8e-100, 0.0, 0.0, -1)  # turns for ever between the endcaps
 def test_impacts_lie_on_the_helix(pt: float, eta: float, phi: float, z: float, charge: int) -> None:
     """The circle through the beam of radius pt / 0.3 B, and z that grows with the arc's length."""
     found_eta, found_phi, reaches = at_ecal(one(pt, eta, phi, z, charge))

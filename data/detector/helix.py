@@ -80,8 +80,9 @@ def half_angle_at_endcap(
     Beyond pi / 2 it has been farthest from the beam and is on its way back.
     """
     slope = np.sinh(eta)
-    steep = np.where(np.abs(slope) < 1e-6, 1e-6, slope)
-    path = (_side(slope) * Z_EE - z0) / steep  # transverse length to the endcap plane
+    side = _side(slope)
+    steep = np.where(np.abs(slope) < 1e-6, side * 1e-6, slope)
+    path = (side * Z_EE - z0) / steep  # transverse length to the endcap plane
     return path / (2 * _radius_of_curvature(pt, charge))
 
 
