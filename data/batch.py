@@ -60,10 +60,8 @@ class Hits:
 
     def select(self, keep: NDArray[np.bool_]) -> Hits:
         """Hits of the events where `keep` (N,) is true."""
-        counts = np.diff(self.offsets)
-        rows = np.repeat(keep, counts)
-        offsets = np.concatenate([[0], np.cumsum(counts[keep])])
-        return Hits(offsets, **{name: column[rows] for name, column in self.columns.items()})
+        offsets, columns = _selected(self.offsets, self.columns, keep)
+        return Hits(offsets, **columns)
 
     @classmethod
     def from_events(
@@ -124,10 +122,17 @@ class Collection:
 
     def select(self, keep: NDArray[np.bool_]) -> Collection:
         """The objects of the events where `keep` (N,) is true."""
-        counts = np.diff(self.offsets)
-        rows = np.repeat(keep, counts)
-        offsets = np.concatenate([[0], np.cumsum(counts[keep])]).astype(np.int64)
-        return Collection(offsets, {name: column[rows] for name, column in self.columns.items()})
+        return Collection(*_selected(self.offsets, self.columns, keep))
+
+
+def _selected(
+    offsets: NDArray[np.int64], columns: dict[str, NDArray], keep: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], dict[str, NDArray]]:
+    """Offsets and columns of compressed rows for the events where `keep` is true."""
+    counts = np.diff(offsets)
+    rows = np.repeat(keep, counts)
+    kept = np.concatenate([[0], np.cumsum(counts[keep])]).astype(np.int64)
+    return kept, {name: column[rows] for name, column in columns.items()}
 
 
 @dataclass

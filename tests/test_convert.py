@@ -190,12 +190,14 @@ def test_bad_files_do_not_stop_the_others(files: dict[str, Path], tmp_path: Path
     assert record["output"]["sha256"] == sha256(output)
 
 
-def test_a_file_that_breaks_half_way_is_left_out_whole(tmp_path: Path) -> None:
-    events = make_events(N_EVENTS)
+def broken_at_entry_9(path: Path) -> Path:
     objects = [list(event_auxiliary(1, 2, i)) for i in range(N_EVENTS)]
     objects[9] = objects[9][:20]
-    overwrite = {"EventAuxiliary": ak.Array(objects)}
-    wrong = write_aod(tmp_path / "wrong.root", events, overwrite=overwrite)
+    return write_aod(path, make_events(N_EVENTS), overwrite={"EventAuxiliary": ak.Array(objects)})
+
+
+def test_a_file_that_breaks_half_way_is_left_out_whole(tmp_path: Path) -> None:
+    wrong = broken_at_entry_9(tmp_path / "wrong.root")
     good = write_rhtree(tmp_path / "good.root", make_events(3, seed=5))
     with pytest.raises(PartialFailure, match="EventAuxiliary of entry 9"):
         preprocess(tmp_path / "a.h5", wrong, good)
@@ -318,11 +320,7 @@ def test_a_shard_damaged_between_runs_is_made_again(
 
 def test_a_late_failure_leaves_no_trace_of_the_file(tmp_path: Path) -> None:
     """Shards of the broken file are merged before it breaks: the store is that of the others."""
-    events = make_events(N_EVENTS)
-    objects = [list(event_auxiliary(1, 2, i)) for i in range(N_EVENTS)]
-    objects[9] = objects[9][:20]
-    overwrite = {"EventAuxiliary": ak.Array(objects)}
-    wrong = write_aod(tmp_path / "wrong.root", events, overwrite=overwrite)
+    wrong = broken_at_entry_9(tmp_path / "wrong.root")
     good = write_rhtree(tmp_path / "good.root", make_events(3, seed=5))
     with pytest.raises(PartialFailure):
         preprocess(tmp_path / "a.h5", wrong, good)
@@ -386,6 +384,19 @@ def test_shards_end_where_baskets_end() -> None:
     ]  # fmt: skip
     assert shards.shard_ranges(90, [0, 90], 100) == [(0, 90)]
     assert shards.shard_ranges(0, [0], 100) == []
+
+
+def test_a_failure_costs_no_merge_of_the_others(
+    files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file none of whose shards is merged, and that alone brings nothing, is just left out."""
+    wrong = broken_at_entry_9(tmp_path / "wrong.root")
+    monkeypatch.setattr(Merger, "_restart", lambda _: pytest.fail("merged anew"))
+    monkeypatch.setattr(shards, "SHARD_EVENTS", 2 * N_EVENTS)  # it fails in its only shard
+    with pytest.raises(PartialFailure):
+        preprocess(tmp_path / "a.h5", files["aod"], wrong)
+    with EventStore(tmp_path / "a.h5") as store:
+        assert len(store) == N_EVENTS
 
 
 @given(

@@ -55,10 +55,11 @@ class Merger:
         if source not in self.files:
             return
         merged = any(task[0] == source for task in self._order[: self._next])
+        layout = self._layout()
         del self.files[source]
         self._order = [task for task in self._order if task[0] != source]
-        # Even where none of its shards is merged, its channels may be in the store.
-        if merged or self._writer is not None:
+        # Even where none of its shards is merged, the store may have channels of this file alone.
+        if merged or self._layout() != layout:
             self._restart()
         with writing(self.output):
             self._advance()
@@ -106,14 +107,14 @@ class Merger:
 
     def _open(self) -> StoreWriter:
         if self._writer is None:
-            infos = list(self.files.values())
-            self._writer = StoreWriter(
-                self._temporary,
-                union_of_channels(infos),
-                any(info.has_truth for info in infos),
-                union_of_collections(infos),
-            )
+            self._writer = StoreWriter(self._temporary, *self._layout())
         return self._writer
+
+    def _layout(self) -> tuple[dict[str, list[str]], bool, dict[str, dict[str, str]]]:
+        """Channels, truth and further objects of the store."""
+        infos = list(self.files.values())
+        with_truth = any(info.has_truth for info in infos)
+        return union_of_channels(infos), with_truth, union_of_collections(infos)
 
     def _restart(self) -> None:
         self.close()
