@@ -37,14 +37,16 @@ def _section(path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
         attributes = store.attrs
         label, mass = store.event("label"), store.event("m_gg")
     settings = attributes["config"]
-    inputs = " ".join(shlex.quote(name) for name in settings["input"])
+    words = ["--input", *settings["input"]] if settings["input"] else []
+    for name in ("record", "files"):
+        words += [f"--{name}", str(settings[name])] if settings[name] is not None else []
     origin = "simulated" if attributes["origin"] == "simulation" else attributes["origin"]
     return {
         "name": path.name,
         "stage": "preprocess",
         "note": f"{len(label)} {origin} events kept, selection {settings['selection']}.",
         "run": {"command": "", "seconds": ""},
-        "again": f"python run_pipeline.py preprocess --input {inputs} --output {path} "
+        "again": f"python run_pipeline.py preprocess {shlex.join(words)} --output {path} "
         f"--selection {settings['selection']}",
         "tables": [_files(manifest), _classes(label, mass)],
         "figures": [],
