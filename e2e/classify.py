@@ -13,19 +13,19 @@ from common.files import atomic_path, sha256
 from common.progress import log
 from common.runs import RunFolder
 from data.store import EventStore
-from e2e import tables
-from e2e.blindness import blindness_test
 from e2e.config import ClassifyConfig
-from e2e.datasets import read_inputs
-from e2e.devices import set_threads
-from e2e.evaluation import HeldOut, auc_table, mass_sculpting, signal_efficiencies
-from e2e.jobs import Job, Workbench, plan, run_jobs, split_of
-from e2e.kinematics import Pairs
+from e2e.evaluation import tables
+from e2e.evaluation.blindness import blindness_test
+from e2e.evaluation.merit import HeldOut, auc_table, mass_sculpting, signal_efficiencies
+from e2e.evaluation.scores import PAIRS, pair_auc, softmax
+from e2e.inputs.diphoton import read_inputs
+from e2e.inputs.kinematics import Pairs
 from e2e.labels import CLASS_NAMES, Labels
-from e2e.low_level import export_low_level
-from e2e.products import write_scores
-from e2e.scores import PAIRS, pair_auc, softmax
-from e2e.split import fold_of
+from e2e.low_level.export import export_low_level
+from e2e.low_level.scores_file import write_scores
+from e2e.training.devices import set_threads
+from e2e.training.jobs import Job, Workbench, plan, run_jobs, split_of
+from e2e.training.split import fold_of
 
 MODELS = ("kinematics", "tree", "network")
 Logits = dict[str, NDArray[np.float32]]
@@ -174,6 +174,6 @@ def _counts(held_out: HeldOut, labels: Labels) -> dict[str, Any]:
 
 
 def _plots(folder: RunFolder, bench: Workbench, held_out: HeldOut, simulation: bool) -> None:
-    from e2e import plots
+    from e2e.evaluation import plots
 
     plots.draw(folder, bench, held_out, simulation)

@@ -41,6 +41,7 @@ class NetworkConfig(StageConfig):
         "diphoton",
         description="diphoton: crops, context and kinematics; kinematics: the five inputs alone",
     )
+    classes: int = Field(3, ge=2, description="logits of the head")
     widths: list[int] = Field(
         [32, 48],
         min_length=1,

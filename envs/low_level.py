@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.files import sha256
-from e2e.low_level import export_low_level, read_low_level
+from e2e.low_level.export import export_low_level, read_low_level
 
 FILE = "low_level.h5"
 

@@ -16,7 +16,7 @@ from common.files import sha256
 from data.store import EventStore
 from e2e import classify
 from e2e.config import ClassifyConfig
-from e2e.low_level import export_low_level, read_low_level
+from e2e.low_level.export import export_low_level, read_low_level
 from tests.synthetic import write_store
 
 

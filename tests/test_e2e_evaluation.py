@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.metrics import roc_auc_score
 
-from e2e.evaluation import (
+from e2e.evaluation.merit import (
     HeldOut,
     auc_table,
     jensen_shannon,
@@ -15,7 +15,7 @@ from e2e.evaluation import (
     roc,
     signal_efficiencies,
 )
-from e2e.scores import PAIRS, higgs_score, pair_auc, pair_score, softmax
+from e2e.evaluation.scores import PAIRS, higgs_score, pair_auc, pair_score, softmax
 
 
 def some_events(n: int = 900) -> HeldOut:

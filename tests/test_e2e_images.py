@@ -13,14 +13,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from data.batch import Hits
 from data.store import EventStore
-from e2e import images
-from e2e.augmentation import mirror
 from e2e.config import InputConfig
-from e2e.datasets import EventInputs, read_inputs
-from e2e.kinematics import Pairs
-from e2e.sparse import SparseImages, concatenate
-from e2e.tabular import feature_names, tabular_features
-from e2e.windows import WindowHits, window_hits
+from e2e.inputs import images
+from e2e.inputs.augmentation import mirror
+from e2e.inputs.diphoton import read_inputs
+from e2e.inputs.events import EventInputs
+from e2e.inputs.kinematics import Pairs
+from e2e.inputs.sparse import SparseImages, concatenate
+from e2e.inputs.tabular import feature_names, tabular_features
+from e2e.inputs.windows import WindowHits, window_hits
 from tests.synthetic import write_store
 
 CONFIG = InputConfig()
@@ -194,11 +195,11 @@ def test_the_same_event_at_another_mass_gives_the_same_inputs(
 def test_chunks_do_not_matter(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with EventStore(store_path) as store:
         whole = read_inputs(store, CONFIG, tabular=True)
-        monkeypatch.setattr("e2e.datasets._CHUNK", 7)
+        monkeypatch.setattr("e2e.inputs.diphoton._CHUNK", 7)
         parts = read_inputs(store, CONFIG, tabular=True)
         middle = read_inputs(store, CONFIG, 10, 30)
         nothing = read_inputs(store, CONFIG, 5, 5)
-    assert_array_equal(whole.tabular, parts.tabular)
+    assert_array_equal(whole.tables["tabular"], parts.tables["tabular"])
     for name in ("crops", "context"):
         a: SparseImages = getattr(whole, name)
         b: SparseImages = getattr(parts, name)
@@ -211,22 +212,22 @@ def test_channels_that_are_absent_stay_empty(tmp_path: Path) -> None:
     path = write_store(tmp_path / "events.h5", 30, channels=("EB",), without_pair=0.3)
     with EventStore(path) as store:
         inputs = read_inputs(store, CONFIG, tabular=True)
-    crops = inputs.crops.dense(np.arange(30))
+    crops = inputs.images["crops"].dense(np.arange(30))
     assert float(crops[:, :, 1].sum()) > 0
     assert float(crops[:, :, [0, 2]].abs().sum()) == 0
     assert 0 < inputs.usable.sum() < 30
-    assert np.isnan(inputs.kinematics[~inputs.usable]).all()
-    assert inputs.tabular is not None
+    assert np.isnan(inputs.tables["kinematics"][~inputs.usable]).all()
+    assert inputs.tables["tabular"] is not None
     columns = [i for i, name in enumerate(feature_names()) if name.startswith(("track", "hcal"))]
-    assert np.isnan(inputs.tabular[:, columns]).all()
+    assert np.isnan(inputs.tables["tabular"][:, columns]).all()
     assert torch.isfinite(inputs.batch(np.arange(30), ("kinematics",))["kinematics"]).all()
 
 
 def test_feature_names_match_the_features(store_path: Path) -> None:
     with EventStore(store_path) as store:
         inputs: EventInputs = read_inputs(store, CONFIG, tabular=True)
-    assert inputs.tabular is not None
-    assert inputs.tabular.shape[1] == len(feature_names()) == len(set(feature_names()))
+    assert inputs.tables["tabular"] is not None
+    assert inputs.tables["tabular"].shape[1] == len(feature_names()) == len(set(feature_names()))
 
 
 def test_dense_sums_entries_and_keeps_the_order_of_rows() -> None:

@@ -13,9 +13,9 @@ from numpy.testing import assert_array_equal
 from common.errors import InputError
 from data.store import EventStore
 from e2e.config import SplitConfig
-from e2e.jobs import balanced_weights, shuffled
 from e2e.labels import Labels
-from e2e.split import fold_of, make_split, uniform_hash
+from e2e.training.jobs import balanced_weights, shuffled
+from e2e.training.split import fold_of, make_split, uniform_hash
 from tests.synthetic import write_store
 
 CONFIG = SplitConfig()

@@ -14,16 +14,17 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from common.errors import ConfigError, InputError
 from data.store import EventStore
-from e2e.augmentation import mirror
-from e2e.checkpoint import load_classifier, save_classifier
 from e2e.config import InputConfig, NetworkConfig, SplitConfig, TrainingConfig
-from e2e.datasets import EventInputs, read_inputs
-from e2e.devices import choose_device, use_bfloat16
+from e2e.inputs.augmentation import mirror
+from e2e.inputs.diphoton import read_inputs
+from e2e.inputs.events import EventInputs, Targets
 from e2e.labels import Labels
 from e2e.networks import build_network
-from e2e.prediction import predict_features, predict_logits
-from e2e.split import make_split
-from e2e.training import Trainer, TrainingTask
+from e2e.training.checkpoint import load_classifier, save_classifier
+from e2e.training.devices import choose_device, use_bfloat16
+from e2e.training.prediction import predict_features, predict_logits
+from e2e.training.split import make_split
+from e2e.training.trainer import Trainer, TrainingTask
 from tests.synthetic import write_store
 
 OFF_ON = (False, True)
@@ -52,7 +53,8 @@ def make_task(sample: tuple[EventInputs, Labels], **training: Any) -> TrainingTa
     weight = np.ones(len(inputs), dtype=np.float32)
     return TrainingTask(
         "small", SMALL, TrainingConfig(**settings), InputConfig(), split.train,
-        split.validation, labels.label, weight, labels.prompt, seed=5,
+        split.validation,
+        Targets({"label": labels.label, "weight": weight, "prompt": labels.prompt}), seed=5,
     )  # fmt: skip
 
 
@@ -116,9 +118,12 @@ def test_a_checkpoint_of_another_task_is_not_resumed(
     inputs, _ = sample
     task = make_task(sample)
     other = make_task(sample, learning_rate=1e-3)
-    prints = {task.fingerprint(inputs), other.fingerprint(inputs)}
-    prints.add(replace(task, label=np.roll(task.label, 1)).fingerprint(inputs))
-    prints.add(task.fingerprint(replace(inputs, kinematics=inputs.kinematics + 1)))
+    needs = ("crops", "kinematics")
+    prints = {task.fingerprint(inputs, needs), other.fingerprint(inputs, needs)}
+    rolled = {n: np.roll(values, 1, axis=0) for n, values in task.targets.tables.items()}
+    prints.add(replace(task, targets=Targets(rolled)).fingerprint(inputs, needs))
+    shifted = {"kinematics": inputs.tables["kinematics"] + 1}
+    prints.add(task.fingerprint(replace(inputs, tables=shifted), needs))
     assert len(prints) == 4
     Trainer(task, inputs, tmp_path).run(show_progress=False)
     died = KilledTrainer(other, inputs, tmp_path)
@@ -148,7 +153,7 @@ def test_training_learns_and_validation_has_its_aucs(
     assert log[-1]["loss"] < 0.8 * log[0]["loss"]
     assert {"validation_loss", "auc_higgs_gamma_jet", "learning_rate"} <= set(log[-1])
     logits = predict_logits(network, sample[0], task.train)
-    jets = task.label[task.train] == 2
+    jets = task.targets.tables["label"][task.train] == 2
     assert (logits.argmax(axis=1) == 2)[jets].mean() > 0.7
 
 
@@ -210,7 +215,7 @@ def test_logits_respect_the_mirrors(sample: tuple[EventInputs, Labels]) -> None:
 def test_a_classifier_survives_its_file(sample: tuple[EventInputs, Labels], tmp_path: Path) -> None:
     inputs, labels = sample
     network = build_network(SMALL, InputConfig(ecal_cut=1.2))
-    network.fit_normalisation(inputs.kinematics)
+    network.fit_normalisation(inputs, np.flatnonzero(inputs.usable))
     path = tmp_path / "classifier.pt"
     save_classifier(path, network, SMALL, InputConfig(ecal_cut=1.2), {"fold": 1})
     found = load_classifier(tmp_path)

@@ -14,9 +14,9 @@ import torch
 from common.config import build
 from common.errors import InputError
 from data.store import EventStore
-from e2e.checkpoint import save_classifier
 from e2e.config import InputConfig, NetworkConfig
 from e2e.networks import build_network
+from e2e.training.checkpoint import save_classifier
 from envs.config import EnvironmentConfig
 from envs.dynamics import RefinementDynamics
 from envs.low_level import low_level_outputs

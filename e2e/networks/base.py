@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-N_CLASSES = 3
+if TYPE_CHECKING:
+    from e2e.inputs.events import EventInputs
+
 N_KINEMATICS = 5
 
 
@@ -53,8 +55,9 @@ class EventNetwork(nn.Module):
         self.register_buffer("kinematics_mean", torch.zeros(N_KINEMATICS))
         self.register_buffer("kinematics_std", torch.ones(N_KINEMATICS))
 
-    def fit_normalisation(self, kinematics: NDArray[np.float32]) -> None:
-        """Take mean and spread of the kinematics (N, 5) from the training events."""
+    def fit_normalisation(self, inputs: EventInputs, rows: NDArray[np.integer]) -> None:
+        """Take mean and spread of the tables that are looked at from the training rows."""
+        kinematics = inputs.tables["kinematics"][rows]
         self.kinematics_mean.copy_(torch.from_numpy(kinematics.mean(axis=0)))
         spread = np.maximum(kinematics.std(axis=0), 1e-3)
         self.kinematics_std.copy_(torch.from_numpy(spread))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from data.detector.geometry import CRYSTAL
 from e2e.config import InputConfig, NetworkConfig
-from e2e.networks.base import N_CLASSES, N_KINEMATICS, EventNetwork, Features
+from e2e.networks.base import N_KINEMATICS, EventNetwork, Features
 from e2e.networks.layers import convolution, laid_out, pooled, residual_stages
 
 IMAGE_CHANNELS = 3
@@ -90,7 +90,7 @@ class DiphotonNetwork(EventNetwork):
         self.head = nn.Sequential(
             nn.Linear(2 * config.photon + N_KINEMATICS, config.hidden),
             nn.ReLU(),
-            nn.Linear(config.hidden, N_CLASSES),
+            nn.Linear(config.hidden, config.classes),
         )
 
     def forward_features(self, inputs: Mapping[str, Tensor]) -> Features:

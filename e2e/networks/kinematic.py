@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from e2e.config import NetworkConfig
-from e2e.networks.base import N_CLASSES, N_KINEMATICS, EventNetwork, Features
+from e2e.networks.base import N_KINEMATICS, EventNetwork, Features
 
 
 class KinematicNetwork(EventNetwork):
@@ -23,7 +23,7 @@ class KinematicNetwork(EventNetwork):
             nn.Linear(config.hidden, config.hidden),
             nn.ReLU(),
         )
-        self.head = nn.Linear(config.hidden, N_CLASSES)
+        self.head = nn.Linear(config.hidden, config.classes)
 
     def forward_features(self, inputs: Mapping[str, Tensor]) -> Features:
         """The hidden layer as event features; no photon is looked at."""

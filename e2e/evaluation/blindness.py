@@ -16,11 +16,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from common.metrics import auc, bootstrap
 from data.store import EventStore
 from e2e.config import ClassifyConfig
-from e2e.images import half_window, photon_scale, read_windows
-from e2e.kinematics import Pairs
+from e2e.inputs.images import half_window, photon_scale, read_windows
+from e2e.inputs.kinematics import Pairs
+from e2e.inputs.windows import WindowHits
 from e2e.labels import DIPHOTON, HIGGS, Labels
-from e2e.split import fold_of
-from e2e.windows import WindowHits
+from e2e.training.split import fold_of
 
 FloatArray = NDArray[np.float64]
 _QUANTILES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)

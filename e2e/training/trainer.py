@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,18 +14,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
 from common.files import write_json
 from common.progress import log, progress
-from e2e.augmentation import random_mirror
-from e2e.checkpoint import load_state, random_states, restore_random_states, save_state
 from e2e.config import InputConfig, NetworkConfig, TrainingConfig
-from e2e.datasets import EventInputs
-from e2e.devices import autocast, choose_device
+from e2e.inputs.augmentation import random_mirror
+from e2e.inputs.events import EventInputs, Targets
 from e2e.networks import EventNetwork, build_network
-from e2e.prediction import predict_logits
-from e2e.scores import pair_aucs
+from e2e.training.checkpoint import load_state, random_states, restore_random_states, save_state
+from e2e.training.devices import autocast, choose_device
+from e2e.training.objectives import OBJECTIVES
+from e2e.training.prediction import predict_logits
 
 State = dict[str, Any]
 
@@ -42,12 +41,13 @@ class TrainingTask:
         Configuration.
     train, validation
         Row numbers of the inputs.
-    label, weight
-        (N,) class and weight of every event; rows outside `train` do not reach the loss.
-    prompt
-        (N, 2) whether each photon is prompt, NaN where unknown; for the auxiliary loss.
+    targets
+        What is learned; its rows are those of the inputs, rows outside `train` do not reach the
+        loss.
     seed
         Of weights, batches and augmentation.
+    objective
+        Name of what is optimised, in `e2e.training.objectives.OBJECTIVES`.
     """
 
     name: str
@@ -56,21 +56,20 @@ class TrainingTask:
     inputs: InputConfig
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
-    label: NDArray[np.int64]
-    weight: NDArray[np.float32]
-    prompt: NDArray[np.float32]
+    targets: Targets
     seed: int
+    objective: str = "classification"
 
-    def fingerprint(self, inputs: EventInputs) -> str:
+    def fingerprint(self, inputs: EventInputs, needs: Sequence[str]) -> str:
         """Hash of everything that decides the result: a checkpoint of another is not resumed."""
         configs = (self.network, self.training, self.inputs)
         settings = [config.model_dump(mode="json") for config in configs]
-        digest = hashlib.sha256(json.dumps([settings, self.seed], sort_keys=True).encode())
-        learned = (self.label, self.weight, self.prompt)
-        for array in (self.train, self.validation, *(column[self.train] for column in learned)):
-            digest.update(np.ascontiguousarray(array).tobytes())
-        for array in (inputs.kinematics[self.train], inputs.crops.value, inputs.context.value):
-            digest.update(np.ascontiguousarray(array).tobytes())
+        named = json.dumps([settings, self.objective, self.seed], sort_keys=True)
+        digest = hashlib.sha256(named.encode())
+        for rows in (self.train, self.validation):
+            digest.update(np.ascontiguousarray(rows).tobytes())
+        digest.update(self.targets.digest(self.train))
+        digest.update(inputs.digest(self.train, needs))
         return digest.hexdigest()
 
     @property
@@ -98,18 +97,15 @@ class Trainer:
         self.device = choose_device(config.device)
         torch.manual_seed(task.seed)
         self.network: EventNetwork = build_network(task.network, task.inputs)
-        self.network.fit_normalisation(inputs.kinematics[task.train])
-        self.network.to(self.device)
+        self.network.fit_normalisation(inputs, task.train)
+        self.objective = OBJECTIVES[task.objective](self.network, config).to(self.device)
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
         self.scheduler = torch.optim.lr_scheduler.OneCycleLR(
             self.optimiser, config.learning_rate, total_steps=config.epochs * task.steps_per_epoch
         )
-        self.label = torch.from_numpy(task.label)
-        self.weight = torch.from_numpy(task.weight)
-        self.prompt = torch.from_numpy(task.prompt)
-        self._fingerprint = task.fingerprint(inputs)
+        self._fingerprint = task.fingerprint(inputs, self.network.needs)
         self.epoch, self.step = 0, 0  # the sampler's position: the next batch to train on
         self._order, self._shuffled_epoch = task.train, -1
         self.loss_sum = 0.0
@@ -152,35 +148,18 @@ class Trainer:
         config = self.task.training
         self.network.train()
         inputs = self.inputs.batch(rows, self.network.needs, self.device)
+        targets, target_images = self.task.targets.batch(rows, self.device)
         if config.augment:
-            inputs = random_mirror(inputs)
+            mirrored = random_mirror(inputs | target_images)
+            inputs = {name: mirrored[name] for name in inputs}
+            target_images = {name: mirrored[name] for name in target_images}
         with autocast(config.precision, self.device):
-            features = self.network.forward_features(inputs)
-            logits = self.network.forward_head(features)
-            prompt_logits = self.network.forward_prompt(features)
-        losses = functional.cross_entropy(
-            logits.float(),
-            self.label[rows].to(self.device),
-            reduction="none",
-            label_smoothing=config.label_smoothing,
-        )
-        if prompt_logits is not None and config.prompt_loss > 0:
-            losses = losses + config.prompt_loss * self._prompt_losses(prompt_logits, rows)
-        loss = (losses * self.weight[rows].to(self.device)).mean()
+            loss = self.objective(inputs, targets, target_images)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
         self.scheduler.step()
         self.loss_sum += float(loss.detach())
-
-    def _prompt_losses(self, logits: torch.Tensor, rows: NDArray[np.int64]) -> torch.Tensor:
-        """(B,) mean over the photons whose origin is known."""
-        target = self.prompt[rows].to(self.device)
-        known = torch.isfinite(target)
-        losses = functional.binary_cross_entropy_with_logits(
-            logits.float(), torch.where(known, target, 0.0), reduction="none"
-        )
-        return (losses * known).mean(dim=1)
 
     def _end_epoch(self) -> None:
         rate = self.scheduler.get_last_lr()[0]
@@ -201,11 +180,9 @@ class Trainer:
         rows = self.task.validation
         if len(rows) == 0:
             return {}
-        logits = predict_logits(self.network, self.inputs, rows, self.device, mirrors=False)
-        label = self.task.label[rows]
-        loss = functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(label))
-        aucs = {f"auc_{name}": value for name, value in pair_aucs(logits, label).items()}
-        return {"validation_loss": float(loss), **aucs}
+        outputs = predict_logits(self.network, self.inputs, rows, self.device, mirrors=False)
+        tables = {name: values[rows] for name, values in self.task.targets.tables.items()}
+        return self.objective.validate(outputs, tables)
 
     def _write_tensorboard(self, record: dict[str, Any]) -> None:
         from torch.utils.tensorboard import SummaryWriter

@@ -32,7 +32,11 @@ def softmax(logits: ArrayLike) -> FloatArray:
 
 def pair_score(logits: ArrayLike, pair: str) -> FloatArray:
     """(N,) p_signal / (p_signal + p_background), from logits or log probabilities."""
-    signal, background = PAIRS[pair]
+    return binary_score(logits, *PAIRS[pair])
+
+
+def binary_score(logits: ArrayLike, signal: int, background: int) -> FloatArray:
+    """(N,) p_signal / (p_signal + p_background) of two classes."""
     logits = np.asarray(logits, dtype=np.float64)
     return 1 / (1 + np.exp(logits[:, background] - logits[:, signal]))
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from common.plotting import COLOURS, label, new_figure
 from common.runs import RunFolder
-from e2e.evaluation import HeldOut, roc
-from e2e.jobs import Workbench
+from e2e.evaluation.merit import HeldOut, roc
+from e2e.evaluation.scores import PAIR_TITLES, PAIRS, higgs_score, pair_score
+from e2e.evaluation.tables import MODEL_TITLES
 from e2e.labels import CLASS_TITLES, GAMMA_JET, HIGGS
-from e2e.scores import PAIR_TITLES, PAIRS, higgs_score, pair_score
-from e2e.tables import MODEL_TITLES
+from e2e.training.jobs import Workbench
 
 _CHANNELS = ("tracks", "ECAL", "HCAL")
 _EVENTS_IN_MEAN = 1500
@@ -137,7 +137,7 @@ def _mean_crops(folder: RunFolder, bench: Workbench, simulation: bool) -> None:
     labels, usable = bench.labels.label, bench.inputs.usable
     for row, title in enumerate(CLASS_TITLES):
         events = np.flatnonzero((labels == row) & usable)[:_EVENTS_IN_MEAN]
-        mean = bench.inputs.crops.dense(events).mean(dim=0)[1].numpy()
+        mean = bench.inputs.images["crops"].dense(events).mean(dim=0)[1].numpy()
         for column, channel in enumerate(_CHANNELS):
             axis = axes[row, column]
             norm = LogNorm(1e-3, (0.3, 30, 0.03)[column])

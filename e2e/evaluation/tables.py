@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from common.runs import RunFolder
-from e2e.scores import PAIR_TITLES, PAIRS
+from e2e.evaluation.scores import PAIR_TITLES, PAIRS
 
 MODEL_TITLES = {
     "kinematics": "kinematics network",

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.detector.geometry import CRYSTAL
-from e2e.kinematics import KINEMATIC_NAMES, Pairs
-from e2e.windows import TOWER, WindowHits
+from e2e.inputs.kinematics import KINEMATIC_ETAS, KINEMATIC_NAMES, Pairs
+from e2e.inputs.windows import TOWER, WindowHits
 
 FloatArray = NDArray[np.float64]
 
@@ -36,6 +36,20 @@ def feature_names() -> list[str]:
     """Names of the columns of `tabular_features`."""
     per_photon = [f"{name} {slot}" for slot in (1, 2) for name in SHAPE_NAMES + ISOLATION_NAMES]
     return [*KINEMATIC_NAMES, *per_photon]
+
+
+def odd_columns() -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Columns whose sign a mirror in phi, and one in z, changes."""
+    odd_in_phi = {
+        f"{name} {slot}" for name in ("cov_ieta_iphi", "phi_asymmetry") for slot in (1, 2)
+    }
+    odd_in_z = {f"{name} {slot}" for name in ("cov_ieta_iphi", "eta_asymmetry") for slot in (1, 2)}
+    odd_in_z |= {KINEMATIC_NAMES[column] for column in KINEMATIC_ETAS}
+    names = feature_names()
+    return (
+        tuple(i for i, name in enumerate(names) if name in odd_in_phi),
+        tuple(i for i, name in enumerate(names) if name in odd_in_z),
+    )
 
 
 def tabular_features(blind: dict[str, WindowHits], pairs: Pairs) -> NDArray[np.float32]:

@@ -15,10 +15,10 @@ from common.progress import progress
 from data.crops import photon_crops
 from data.store import EventStore
 from data.store.schema import append, dataset_options
-from e2e.checkpoint import Classifier, load_classifier
-from e2e.datasets import read_inputs
-from e2e.prediction import predict_features
-from e2e.scores import softmax
+from e2e.evaluation.scores import softmax
+from e2e.inputs.diphoton import read_inputs
+from e2e.training.checkpoint import Classifier, load_classifier
+from e2e.training.prediction import predict_features
 
 SCHEMA = "e2e-low-level-outputs"
 SCHEMA_VERSION = 1

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from common.progress import progress, setup_logging
-from e2e.checkpoint import save_classifier
 from e2e.config import ClassifyConfig, NetworkConfig, TrainingConfig
-from e2e.datasets import EventInputs
-from e2e.devices import set_threads
+from e2e.inputs.events import EventInputs, Targets
 from e2e.labels import Labels
-from e2e.prediction import predict_logits
-from e2e.split import Split, make_split
-from e2e.training import Trainer, TrainingTask
-from e2e.tree import tree_logits
+from e2e.training.checkpoint import save_classifier
+from e2e.training.devices import set_threads
+from e2e.training.prediction import predict_logits
+from e2e.training.split import Split, make_split
+from e2e.training.trainer import Trainer, TrainingTask
+from e2e.training.tree import tree_logits
 
 
 @dataclass(frozen=True)
@@ -130,12 +130,11 @@ def _run(job: Job, bench: Workbench, show_progress: bool) -> NDArray[np.float32]
         labels = shuffled(labels, split.train, rng)
     weight = balanced_weights(labels.label, split.train)
     if job.model == "tree":
-        assert bench.inputs.tabular is not None
         train = np.concatenate([split.train, split.validation])
         seed, tree = bench.config.seed + job.fold, bench.config.tree
         with threadpool_limits(torch.get_num_threads()):
             return tree_logits(
-                bench.inputs.tabular, labels.label, weight, train, split.test, tree, seed
+                bench.inputs.tables["tabular"], labels.label, weight, train, split.test, tree, seed
             )
     return _train_network(job, bench, split, labels, weight, show_progress)
 
@@ -156,9 +155,7 @@ def _train_network(
         inputs=bench.config.inputs,
         train=split.train,
         validation=split.validation,
-        label=labels.label,
-        weight=weight,
-        prompt=labels.prompt,
+        targets=Targets({"label": labels.label, "weight": weight, "prompt": labels.prompt}),
         seed=bench.config.seed + job.fold,
     )
     trainer = Trainer(task, bench.inputs, bench.folder)

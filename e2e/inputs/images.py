@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from data.store import EventStore
 from e2e.config import InputConfig
-from e2e.kinematics import Pairs
-from e2e.sparse import SparseImages
-from e2e.windows import COLUMNS, IMAGE_CHANNELS, WindowHits, window_hits
+from e2e.inputs.kinematics import Pairs
+from e2e.inputs.sparse import SparseImages
+from e2e.inputs.windows import COLUMNS, IMAGE_CHANNELS, WindowHits, window_hits
 
 # Row, column and "inside" of each hit in an image.
 Place = Callable[[WindowHits], tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]]

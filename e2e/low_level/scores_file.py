@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from common.files import atomic_path
 from data.store import EventStore
 from data.store.schema import append, dataset_options
+from e2e.evaluation.scores import softmax
 from e2e.labels import CLASS_NAMES
-from e2e.scores import softmax
 
 SCHEMA = "e2e-scores"
 

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from e2e.augmentation import mirror
-from e2e.datasets import EventInputs
+from e2e.inputs.augmentation import mirror
+from e2e.inputs.events import EventInputs
 from e2e.networks import EventNetwork, Features
 
 _BATCH = 512

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.metrics import Estimate, bootstrap
+from e2e.evaluation.scores import PAIRS, higgs_score, pair_auc, pair_score
 from e2e.labels import HIGGS
-from e2e.scores import PAIRS, higgs_score, pair_auc, pair_score
 
 FloatArray = NDArray[np.float64]
 DEFINITIONS = ("as_generated", "weighted", "overlap_removed")
