@@ -19,6 +19,9 @@ class ProcessEvents(StageConfig):
     gamma_jet: int | None = Field(
         default=None, ge=0, description="photon and jet, preselected fakes"
     )
+    dijet: int | None = Field(
+        default=0, ge=0, description="two jets, quark or gluon, of 80-170 GeV; needs fastjet"
+    )
     gun: int = Field(
         default=0, ge=0, description="pairs of photons flat in pt and eta, made on the fly"
     )

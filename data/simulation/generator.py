@@ -17,15 +17,20 @@ import numpy as np
 
 from data.kinematics import diphoton_mass
 from data.simulation import preselection
-from data.simulation.particles import CODE_OF, MAX_ETA, MIN_PT, ParticleLists
+from data.simulation.event_record import (
+    PROMPT_PT,
+    GeneratedEvent,
+    count_prompt,
+    final_particles,
+    hard_partons,
+    pack,
+)
+from data.simulation.particles import MAX_ETA, ParticleLists
 
 REHADRONISATIONS = 10
 PROCESS_VETO_ETA = 2.0
 PARTON_PT, PARTON_ETA, PARTON_MASS = 22.0, 1.55, 88.0
-PROMPT_PT = 15.0
-#: Pythia status codes from here on are hadronisation and hadron decays.
-FIRST_HADRON_STATUS = 80
-NEUTRINOS = frozenset({12, 14, 16})
+JET_ETA = 1.8  # one of a dijet's partons at least has to be inside
 
 _COMMON = ("Beams:eCM = 8000.", "Print:quiet = on", "Random:setSeed = on")
 _NO_MPI = "PartonLevel:MPI = off"
@@ -38,6 +43,7 @@ class Recipe:
     settings: tuple[str, ...]
     rehadronise: bool = False
     preselect: bool = True
+    keep_partons: bool = False
 
 
 RECIPES: dict[str, Recipe] = {
@@ -69,6 +75,17 @@ RECIPES: dict[str, Recipe] = {
             _NO_MPI,
         ),
         rehadronise=True,
+    ),
+    # The range of pTHat of QCD_Pt_80_170, the record of arXiv:1902.08276.
+    "dijet": Recipe(
+        (
+            "HardQCD:all = on",
+            "PhaseSpace:pTHatMin = 80.",
+            "PhaseSpace:pTHatMax = 170.",
+            _NO_MPI,
+        ),
+        preselect=False,
+        keep_partons=True,
     ),
     "minimum_bias": Recipe(("SoftQCD:inelastic = on",), preselect=False),
 }
@@ -128,35 +145,6 @@ def _keep_alive(pythia: Any, hook: Any) -> Any:
 _HOOKS: list[tuple[Any, Any]] = []
 
 
-@dataclass
-class _Event:
-    """One accepted event before packing: columns (n, 5) species, pt, eta, phi, prompt."""
-
-    particles: np.ndarray
-    group: int
-    n_prompt: int
-
-
-def final_particles(event: Any) -> np.ndarray:
-    """Stable visible particles with pt > 0.1 GeV, \\|eta\\| < 3 as (n, 5) float64 columns."""
-    rows = []
-    for particle in event:
-        if not particle.isFinal():
-            continue
-        pdg = particle.id()
-        pt, eta = particle.pT(), particle.eta()
-        if pt < MIN_PT or abs(eta) >= MAX_ETA or abs(pdg) in NEUTRINOS:
-            continue
-        prompt = pdg == 22 and particle.statusAbs() < FIRST_HADRON_STATUS
-        rows.append((CODE_OF[pdg], pt, eta, particle.phi(), prompt))
-    return np.array(rows, np.float64).reshape(-1, 5)
-
-
-def count_prompt(particles: np.ndarray) -> int:
-    """Photons above 15 GeV that do not come from hadrons."""
-    return int(((particles[:, 4] > 0) & (particles[:, 1] > PROMPT_PT)).sum())
-
-
 def _accepted(particles: np.ndarray) -> bool:
     central = particles[np.abs(particles[:, 2]) < 1.8]
     found = preselection.candidates(
@@ -177,17 +165,28 @@ def _parton_prescreen(event: Any) -> bool:
     return any(diphoton_mass(*np.stack([a, b]).T) > PARTON_MASS for a, b in pairs)
 
 
-def _plain_events(pythia: Any, preselect: bool, tally: dict[str, int]) -> Iterator[_Event]:
+def _plain_events(pythia: Any, preselect: bool, tally: dict[str, int]) -> Iterator[GeneratedEvent]:
     while True:
         if not pythia.next():
             continue
         tally["tried"] += 1
         particles = final_particles(pythia.event)
         if not preselect or _accepted(particles):
-            yield _Event(particles, tally["tried"], count_prompt(particles))
+            yield GeneratedEvent(particles, tally["tried"], count_prompt(particles))
 
 
-def _rehadronised_events(pythia: Any, tally: dict[str, int]) -> Iterator[_Event]:
+def _dijet_events(pythia: Any, tally: dict[str, int]) -> Iterator[GeneratedEvent]:
+    while True:
+        if not pythia.next():
+            continue
+        tally["tried"] += 1
+        partons = hard_partons(pythia.event)
+        if np.abs(partons[:, 2]).min() < JET_ETA:
+            particles = final_particles(pythia.event)
+            yield GeneratedEvent(particles, tally["tried"], count_prompt(particles), partons)
+
+
+def _rehadronised_events(pythia: Any, tally: dict[str, int]) -> Iterator[GeneratedEvent]:
     event_class = import_pythia().Event
     while True:
         if not pythia.next():
@@ -208,7 +207,7 @@ def _rehadronised_events(pythia: Any, tally: dict[str, int]) -> Iterator[_Event]
             tally["tried"] += 1
             particles = final_particles(pythia.event)
             if _accepted(particles):
-                yield _Event(particles, tally["partons"], n_prompt)
+                yield GeneratedEvent(particles, tally["partons"], n_prompt)
 
 
 def generate(
@@ -218,7 +217,7 @@ def generate(
 
     Parameters
     ----------
-    process : one of higgs, diphoton, gamma_jet, minimum_bias
+    process : one of higgs, diphoton, gamma_jet, dijet, minimum_bias
     n_events : number of accepted events
     seed : Pythia's seed, 1 to 900 000 000
     tick : called after every accepted event (progress)
@@ -226,17 +225,18 @@ def generate(
     recipe = RECIPES[process]
     pythia = start(recipe, seed)
     tally = {"tried": 0, "partons": 0}
-    source = (
-        _rehadronised_events(pythia, tally)
-        if recipe.rehadronise
-        else _plain_events(pythia, recipe.preselect, tally)
-    )
-    events: list[_Event] = []
+    if recipe.rehadronise:
+        source = _rehadronised_events(pythia, tally)
+    elif recipe.keep_partons:
+        source = _dijet_events(pythia, tally)
+    else:
+        source = _plain_events(pythia, recipe.preselect, tally)
+    events: list[GeneratedEvent] = []
     while len(events) < n_events:
         events.append(next(source))
         if tick:
             tick()
-    lists = _pack(events)
+    lists = pack(events)
     lists.info = {
         "process": process,
         "generator": f"Pythia {pythia.settings.parm('Pythia:versionNumber'):.3f}",
@@ -248,18 +248,3 @@ def generate(
         "cross_section_mb": float(pythia.infoPython().sigmaGen()),
     }
     return lists
-
-
-def _pack(events: list[_Event]) -> ParticleLists:
-    flat = np.concatenate([e.particles for e in events])
-    count = [len(e.particles) for e in events]
-    return ParticleLists(
-        offsets=np.concatenate([[0], np.cumsum(count)]).astype(np.int64),
-        species=flat[:, 0].astype(np.uint8),
-        pt=flat[:, 1].astype(np.float32),
-        eta=flat[:, 2].astype(np.float32),
-        phi=flat[:, 3].astype(np.float32),
-        prompt=flat[:, 4] > 0,
-        group=np.array([e.group for e in events], np.int64),
-        n_prompt=np.array([e.n_prompt for e in events], np.int32),
-    )

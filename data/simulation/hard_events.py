@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.detector.geometry import vertex_eta
-from data.simulation.particles import CODE_OF, ParticleLists
+from data.simulation.particles import CODE_OF, HardPartons, ParticleLists
 
-LABELS = {"diphoton": 0, "higgs": 1, "gamma_jet": 2, "gun": 3}
+LABELS = {"diphoton": 0, "higgs": 1, "gamma_jet": 2, "gun": 3, "dijet": 4}
 
 GUN_PT = (25.0, 120.0)  # GeV
 GUN_ETA = 1.44  # seen from the origin
@@ -18,8 +18,9 @@ GUN_SEPARATION = 0.8
 def varied(lists: ParticleLists, rng: np.random.Generator) -> ParticleLists:
     """Every event turned in phi by any angle and reflected in z or not, both at random."""
     n = len(lists)
-    turn = rng.uniform(0, 2 * np.pi, n)[lists.event]
-    sign = rng.choice([-1.0, 1.0], n)[lists.event]
+    all_turns = rng.uniform(0, 2 * np.pi, n)
+    all_signs = rng.choice([-1.0, 1.0], n)
+    turn, sign = all_turns[lists.event], all_signs[lists.event]
     return ParticleLists(
         lists.offsets,
         lists.species,
@@ -30,7 +31,18 @@ def varied(lists: ParticleLists, rng: np.random.Generator) -> ParticleLists:
         lists.group,
         lists.n_prompt,
         lists.info,
+        _varied_partons(lists.partons, all_turns, all_signs),
     )
+
+
+def _varied_partons(
+    partons: HardPartons | None, turn: NDArray[np.float64], sign: NDArray[np.float64]
+) -> HardPartons | None:
+    if partons is None:
+        return None
+    eta = (partons.eta * sign[:, None]).astype(np.float32)
+    phi = np.mod(partons.phi + turn[:, None], 2 * np.pi).astype(np.float32)
+    return HardPartons(partons.pdg_id, partons.pt, eta, phi)
 
 
 def gun(first: int, vertex_z: NDArray[np.float64], rng: np.random.Generator) -> ParticleLists:

@@ -55,6 +55,30 @@ _DITHER_SEED = 20240125
 
 
 @dataclass
+class HardPartons:
+    """The two outgoing partons of each 2 -> 2 scattering, before they radiate.
+
+    Attributes
+    ----------
+    pdg_id : (N, 2) int16
+    pt, eta, phi : (N, 2) float32, at the vertex; GeV and radians
+    """
+
+    pdg_id: NDArray[np.int16]
+    pt: NDArray[np.float32]
+    eta: NDArray[np.float32]
+    phi: NDArray[np.float32]
+
+    def take(self, index: NDArray[np.int64]) -> HardPartons:
+        """Those of the events ``index``."""
+        return HardPartons(*(getattr(self, name)[index] for name in _PARTON_TYPES))
+
+
+#: Columns of the partons and the types that files hold them in: eta and phi to 0.002.
+_PARTON_TYPES = {"pdg_id": np.int16, "pt": np.float16, "eta": np.float16, "phi": np.float16}
+
+
+@dataclass
 class ParticleLists:
     """Stable particles of N events, flat with offsets.
 
@@ -67,6 +91,7 @@ class ParticleLists:
     group : (N,) int64, parton event; re-hadronised siblings share it
     n_prompt : (N,) int32, parton-level photons with pt > 15 GeV and \\|eta\\| < 3
     info : how the lists were generated
+    partons : the hard partons, of processes that keep them
     """
 
     offsets: NDArray[np.int64]
@@ -78,6 +103,7 @@ class ParticleLists:
     group: NDArray[np.int64]
     n_prompt: NDArray[np.int32]
     info: dict[str, Any] = field(default_factory=dict)
+    partons: HardPartons | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -113,6 +139,7 @@ class ParticleLists:
             group=self.group[index],
             n_prompt=self.n_prompt[index],
             info=self.info,
+            partons=None if self.partons is None else self.partons.take(index),
         )
 
 
@@ -138,7 +165,16 @@ def concatenate(parts: list[ParticleLists]) -> ParticleLists:
         group=np.concatenate(groups),
         n_prompt=np.concatenate([p.n_prompt for p in parts]),
         info={"parts": [p.info for p in parts]},
+        partons=_joined_partons(parts),
     )
+
+
+def _joined_partons(parts: list[ParticleLists]) -> HardPartons | None:
+    """Those of all parts; none if a part has none."""
+    found = [p.partons for p in parts if p.partons is not None]
+    if len(found) < len(parts):
+        return None
+    return HardPartons(*(np.concatenate([getattr(f, n) for f in found]) for n in _PARTON_TYPES))
 
 
 def write(path: Path, lists: ParticleLists) -> None:
@@ -171,6 +207,9 @@ def write(path: Path, lists: ParticleLists) -> None:
         "phi_fine": (phi_code & 255)[hard].astype(np.uint8),
         "info": np.frombuffer(json.dumps(lists.info).encode(), np.uint8),
     }
+    if lists.partons is not None:
+        for name, kind in _PARTON_TYPES.items():
+            columns[f"parton_{name}"] = getattr(lists.partons, name).astype(kind)
     buffer = io.BytesIO()
     np.savez(buffer, **columns)
     packed = lzma.compress(buffer.getvalue(), format=lzma.FORMAT_XZ, filters=_XZ)
@@ -217,7 +256,15 @@ def read(path: Path) -> ParticleLists:
         group=np.cumsum(columns["group_step"], dtype=np.int64),
         n_prompt=columns["n_prompt"].astype(np.int32),
         info=json.loads(columns["info"].tobytes()),
+        partons=_read_partons(columns),
     )
+
+
+def _read_partons(columns: dict[str, NDArray]) -> HardPartons | None:
+    if "parton_pdg_id" not in columns:
+        return None
+    rest = (columns[f"parton_{name}"].astype(np.float32) for name in ("pt", "eta", "phi"))
+    return HardPartons(columns["parton_pdg_id"], *rest)
 
 
 def _undo_steps(step: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
