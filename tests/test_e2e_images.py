@@ -201,10 +201,10 @@ def test_chunks_do_not_matter(store_path: Path, monkeypatch: pytest.MonkeyPatch)
         nothing = read_inputs(store, CONFIG, 5, 5)
     assert_array_equal(whole.tables["tabular"], parts.tables["tabular"])
     for name in ("crops", "context"):
-        a: SparseImages = getattr(whole, name)
-        b: SparseImages = getattr(parts, name)
+        a: SparseImages = whole.images[name]
+        b: SparseImages = parts.images[name]
         assert_array_equal(a.dense(np.arange(90)), b.dense(np.arange(90)))
-        assert_array_equal(getattr(middle, name).dense(np.arange(20)), a.dense(np.arange(10, 30)))
+        assert_array_equal(middle.images[name].dense(np.arange(20)), a.dense(np.arange(10, 30)))
     assert len(nothing) == 0
 
 
