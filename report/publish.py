@@ -1,8 +1,9 @@
 """Put the tables and figures of a study into README and docs, so that none is copied by hand.
 
 A Markdown file marks a place with `<!-- table: RUN/TITLE -->` … `<!-- end -->`; what stands
-between is replaced by that table of the run folder. Figures listed in `FIGURES` are copied to
-`docs/figures/`. Run as `python -m report.publish --folder runs/demo`.
+between is replaced by that table of the run folder. Figures that the pages show are copied to
+`docs/figures/`. Run as `python -m report.publish --folder runs/demo`; several folders may be given,
+and places of run folders that none of them holds are left as they are.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,38 +36,53 @@ def markdown_table(table: dict[str, Any]) -> str:
     return "\n".join([*lines, "", f"*{table['caption']}*" if table["caption"] else ""]).rstrip()
 
 
-def fill(text: str, study: Path) -> str:
-    """Replace what stands at every marked place of a Markdown text.
+def fill(text: str, studies: Sequence[Path]) -> str:
+    """Replace what stands at every marked place whose run folder one of the studies holds.
 
     Raises
     ------
     InputError
-        If a run folder lacks the table that a place names.
+        If a run folder that is there lacks the table that a place names.
     """
 
     def table_at(place: re.Match[str]) -> str:
-        path = study / place["run"] / "report.json"
-        if not path.is_file():
-            raise InputError(path, "missing", "run the study first")
-        tables = json.loads(path.read_text(encoding="utf-8")).get("tables", [])
+        found = find(studies, place["run"], "report.json")
+        if found is None:
+            return place[0]
+        tables = json.loads(found.read_text(encoding="utf-8")).get("tables", [])
         by_title = {table["title"]: table for table in tables}
         title = place["title"].strip()
         if title not in by_title:
-            raise InputError(path, f"no table {title!r}", f"there are: {', '.join(by_title)}")
+            raise InputError(found, f"no table {title!r}", f"there are: {', '.join(by_title)}")
         return f"{place['open']}{markdown_table(by_title[title])}\n{place['close']}"
 
     return PLACE.sub(table_at, text)
 
 
-def publish(study: Path, root: Path = ROOT) -> list[Path]:
-    """Fill README.md and docs/*.md of `root` from a study; returns the files that changed."""
+def find(studies: Sequence[Path], run: str, name: str) -> Path | None:
+    """A file of a run folder, in the first study that has it."""
+    paths = (study / run / name for study in studies)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def publish(studies: Sequence[Path], root: Path = ROOT) -> list[Path]:
+    """Fill README.md and docs/*.md of `root` from studies; returns the files that changed.
+
+    Raises
+    ------
+    InputError
+        If a folder is no study at all, or a run folder lacks a table.
+    """
+    for study in studies:
+        if not any(study.glob("*/report.json")):
+            raise InputError(study, "no run folder in it", "run the study first")
     changed = []
     for page in [root / "README.md", *sorted((root / "docs").glob("*.md"))]:
         before = page.read_text(encoding="utf-8")
-        after = fill(before, study)
+        after = fill(before, studies)
         for figure in FIGURE.finditer(after):
-            source = study / figure["run"] / "figures" / f"{figure['name']}.png"
-            if source.is_file():
+            source = find(studies, figure["run"], f"figures/{figure['name']}.png")
+            if source is not None:
                 target = root / "docs" / "figures" / figure["run"] / source.name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, target)
@@ -80,7 +97,9 @@ def main() -> int:
     """Command line."""
     setup_logging()
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--folder", type=Path, default=Path("runs/demo"), help="the study's folder")
+    parser.add_argument(
+        "--folder", type=Path, nargs="+", default=[Path("runs/demo")], help="folders of studies"
+    )
     try:
         for page in publish(parser.parse_args().folder):
             log.info("updated %s", page)
