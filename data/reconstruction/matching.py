@@ -24,7 +24,7 @@ def pad(event: IntArray, n_events: int) -> IntArray:
 
 def nearest_in_eta_phi(
     event: IntArray, eta: FloatArray, phi: FloatArray,
-    other: IntArray, other_eta: FloatArray, other_phi: FloatArray,
+    other: IntArray, other_eta: FloatArray, other_phi: FloatArray, limit: float = MAX_DELTA_R,
 ) -> tuple[IntArray, FloatArray]:  # fmt: skip
     """For each of M directions the row of the nearest other one of its event, and the distance.
 
@@ -36,17 +36,19 @@ def nearest_in_eta_phi(
         (N, K) rows of the others per event, -1 for none (see `pad`).
     other_eta, other_phi
         Directions of the others.
+    limit
+        Largest distance.
 
     Returns
     -------
     row, delta_r
-        (M,) -1 and infinity where nothing lies within 0.1.
+        (M,) -1 and infinity where nothing lies within the limit.
     """
     rows = other[event]
     if rows.size == 0:
         return np.full(len(event), -1), np.full(len(event), np.inf)
     distance = np.hypot(other_eta[rows] - eta[:, None], delta_phi(other_phi[rows], phi[:, None]))
-    return _nearest(rows, np.where(rows >= 0, distance, np.inf), MAX_DELTA_R)
+    return _nearest(rows, np.where(rows >= 0, distance, np.inf), limit)
 
 
 def nearest_in_crystals(
