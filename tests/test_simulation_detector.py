@@ -184,9 +184,9 @@ def test_merge_sums_repeated_cells() -> None:
 
 
 def test_noise_alone_reads_out_nothing() -> None:
-    none = Cells(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
+    none = Cells.empty()
     rng = np.random.default_rng(0)
-    assert len(read_barrel(none, DEAD, 3, rng).cell) == 0
+    assert len(read_barrel(np.zeros(3 * N_EB, np.float32), DEAD, rng).cell) == 0
     assert len(read_endcap(none, 3, rng).cell) == 0
     assert len(read_hcal(none, 3, rng).cell) < 15  # of 12,096 towers
 
@@ -197,8 +197,9 @@ def test_windows_regions_and_dead_channels_of_the_readout() -> None:
     dead = np.zeros(N_EB, bool)
     dead[cell + 360] = True
     n = 60
-    cells = Cells(np.arange(n), np.full(n, cell), np.full(n, 40.0, np.float32))
-    hits = read_barrel(cells, dead, n, np.random.default_rng(1))
+    deposits = np.zeros((n, N_EB), np.float32)
+    deposits[:, cell] = 40.0
+    hits = read_barrel(deposits.ravel(), dead, np.random.default_rng(1))
     assert not dead[hits.cell].any()
     assert np.all(hits.energy > 0)
     energy = np.zeros((n, 170, 360), np.float32)

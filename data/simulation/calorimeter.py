@@ -38,9 +38,12 @@ def barrel_cells(
     energy: FloatArray,
     profile: NDArray[np.int64],
     rng: np.random.Generator,
-) -> Cells:
-    """Noise-free barrel crystals of showers; those outside the barrel are skipped."""
-    keep = (impact.region == BARREL) & (energy > MIN_SHOWER)
+) -> tuple[Cells, NDArray[np.int64]]:
+    """Noise-free barrel crystals of showers, and which shower each is of.
+
+    Showers outside the barrel are skipped.
+    """
+    keep = np.flatnonzero((impact.region == BARREL) & (energy > MIN_SHOWER))
     u, v = eb_uv(impact.eta[keep], impact.phi[keep])
     u = np.clip(u, 0, 169.999)
     seen = energy[keep] * ECAL_SCALE * gap_transmission(u, v)
@@ -51,7 +54,8 @@ def barrel_cells(
     shower, deposit = shower[inside], deposit[inside]
     cell = row[inside] * 360 + column[inside] % 360
     deposit = _fluctuate(deposit, STOCHASTIC_EB, CONSTANT_EB, rng) * RESPONSE[cell]
-    return Cells(event[keep][shower], cell, deposit)
+    shower = keep[shower]
+    return Cells(event[shower], cell, deposit), shower
 
 
 def endcap_cells(

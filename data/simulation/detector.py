@@ -8,35 +8,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.batch import Hits, concatenate_hits
-from data.detector.geometry import N_ECAL, detector_eta, eb_uv, ecal_cell
+from data.detector.geometry import N_EB, N_ECAL, ecal_cell
 from data.reconstruction import Clusters, find_photons
 from data.simulation.imperfections import DEAD
 from data.simulation.particles import ParticleLists
 from data.simulation.pileup import VERTEX_SPREAD, MinimumBiasLibrary
 from data.simulation.profiles import join
-from data.simulation.readout import read_barrel, read_endcap, read_hcal
-from data.simulation.response import Tracks, simulate_response
+from data.simulation.readout import read_barrel, read_endcap, read_hcal, total_energy
+from data.simulation.response import simulate_response
+from data.simulation.tracks import Tracks
+from data.simulation.truth import (
+    TrueCrystals,
+    TruePhotons,
+    prompt_shares,
+    read_out,
+    true_photons,
+)
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 VERTEX_EFFICIENCY = 0.7  # of reconstructing a pile-up interaction's vertex
-TRUE_PHOTON_PT = 10.0
 SEED_MATCH_ETA, SEED_MATCH_PHI, SEED_MATCH_PT = 0.03, 0.1, 0.3
-
-
-@dataclass
-class TruePhotons:
-    """Prompt photons with pt > 10 GeV, flat: at the vertex, and their straight impact (u, v)."""
-
-    event: IntArray
-    energy: FloatArray
-    pt: FloatArray
-    eta: FloatArray
-    phi: FloatArray
-    u: FloatArray
-    v: FloatArray
-    converted: NDArray[np.bool_]
 
 
 @dataclass
@@ -55,6 +48,7 @@ class SimulatedEvents:
     group: IntArray
     n_prompt: NDArray[np.int32]
     truth: TruePhotons
+    crystals: TrueCrystals
 
     def __len__(self) -> int:
         return len(self.vertex_z)
@@ -80,6 +74,7 @@ def select_events(parts: list[tuple[SimulatedEvents, NDArray[np.bool_]]]) -> Sim
         hits={c: concatenate_hits([b.hits[c] for b in batches]) for c in batches[0].hits},
         photons=Clusters(**flat("photons")),
         truth=TruePhotons(**flat("truth")),
+        crystals=TrueCrystals(**flat("crystals")),
         **{name: column(name) for name in ("pixel_seed", *_PER_EVENT)},
     )
 
@@ -87,7 +82,7 @@ def select_events(parts: list[tuple[SimulatedEvents, NDArray[np.bool_]]]) -> Sim
 def _selected(events: SimulatedEvents, keep: NDArray[np.bool_]) -> SimulatedEvents:
     new_index = np.cumsum(keep) - 1
 
-    def flat(rows: Clusters | TruePhotons) -> dict[str, NDArray]:
+    def flat(rows: Clusters | TruePhotons | TrueCrystals) -> dict[str, NDArray]:
         kept = keep[rows.event]
         columns = {name: values[kept] for name, values in vars(rows).items()}
         columns["event"] = new_index[columns["event"]]
@@ -98,6 +93,7 @@ def _selected(events: SimulatedEvents, keep: NDArray[np.bool_]) -> SimulatedEven
         photons=Clusters(**flat(events.photons)),
         pixel_seed=events.pixel_seed[keep[events.photons.event]],
         truth=TruePhotons(**flat(events.truth)),
+        crystals=TrueCrystals(**flat(events.crystals)),
         **{name: getattr(events, name)[keep] for name in _PER_EVENT},
     )
 
@@ -128,7 +124,9 @@ def simulate_events(
     response = simulate_response(lists, vertex_z, rng)
     n_pileup = rng.poisson(pileup, n)
     overlay = library.draw(n_pileup, rng)
-    eb = read_barrel(join([response.eb, library.eb_cells(overlay)]), DEAD, n, rng)
+    energy = total_energy(join([response.eb, library.eb_cells(overlay)]), n, N_EB)
+    crystals = prompt_shares(response.prompt_eb, energy)
+    eb = read_barrel(energy, DEAD, rng)
     ee = read_endcap(join([response.ee, library.ee_cells(overlay)]), n, rng)
     hbhe = read_hcal(join([response.hbhe, library.hbhe_cells(overlay)]), n, rng)
     tracks = _track_hits([response.tracks, library.overlaid_tracks(overlay)], n)
@@ -142,7 +140,8 @@ def simulate_events(
         n_pileup=n_pileup,
         group=lists.group,
         n_prompt=lists.n_prompt,
-        truth=_true_photons(lists, vertex_z, response.converted),
+        truth=true_photons(lists, vertex_z, response.converted),
+        crystals=read_out(crystals, eb),
     )
 
 
@@ -172,14 +171,3 @@ def _has_pixel_seed(photons: Clusters, seeds: Tracks, n_events: int) -> NDArray[
         & (seeds.pt[seed] > SEED_MATCH_PT * photons.pt[photon])
     )
     return np.bincount(photon[match], minlength=len(count)) > 0
-
-
-def _true_photons(
-    lists: ParticleLists, vertex_z: FloatArray, converted: NDArray[np.bool_]
-) -> TruePhotons:
-    rows = np.flatnonzero(lists.prompt & (lists.pt > TRUE_PHOTON_PT))
-    event = lists.event[rows]
-    eta, phi = lists.eta[rows].astype(np.float64), lists.phi[rows].astype(np.float64)
-    pt = lists.pt[rows].astype(np.float64)
-    u, v = eb_uv(detector_eta(eta, vertex_z[event]), phi)
-    return TruePhotons(event, pt * np.cosh(eta), pt, eta, phi, u, v, converted[rows])

@@ -16,7 +16,8 @@ from data.detector.geometry import N_EB, N_EE, N_HBHE
 from data.simulation.calorimeter import merge
 from data.simulation.particles import ParticleLists
 from data.simulation.profiles import Cells
-from data.simulation.response import Tracks, simulate_response
+from data.simulation.response import simulate_response
+from data.simulation.tracks import Tracks
 
 IntArray = NDArray[np.int64]
 

@@ -67,9 +67,19 @@ class Cells:
     cell: NDArray[np.int64]
     energy: NDArray[np.float32]
 
+    def take(self, rows: NDArray) -> Cells:
+        """Some of the rows."""
+        return Cells(self.event[rows], self.cell[rows], self.energy[rows])
+
+    @classmethod
+    def empty(cls) -> Cells:
+        """No deposits."""
+        return cls(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
+
 
 def join(parts: list[Cells]) -> Cells:
     """Concatenate."""
+    parts = parts or [Cells.empty()]
     return Cells(
         np.concatenate([p.event for p in parts]),
         np.concatenate([p.cell for p in parts]),

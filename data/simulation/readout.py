@@ -92,16 +92,18 @@ def _endcap_neighbours(key: IntArray, offsets: tuple[IntArray, IntArray]) -> Int
     return (side[:, None] * 10000 + y * 100 + x)[inside]
 
 
-def _with_noise(
-    cells: Cells, n_events: int, n_cells: int, noise: float, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], IntArray]:
-    """Dense energies of all events, noisy where there is a deposit; and those places."""
+def total_energy(cells: Cells, n_events: int, n_cells: int) -> NDArray[np.float32]:
+    """Dense energies (n_events * n_cells,) of deposits."""
     key = cells.event * n_cells + cells.cell
     dense = np.bincount(key, weights=cells.energy, minlength=n_events * n_cells)
-    energy = dense.astype(np.float32)
+    return dense.astype(np.float32)
+
+
+def _add_noise(energy: NDArray[np.float32], noise: float, rng: np.random.Generator) -> IntArray:
+    """Make dense energies noisy where there is a deposit, in place; return those places."""
     hit = np.flatnonzero(energy != 0)
     energy[hit] += noise * rng.standard_normal(len(hit), dtype=np.float32)
-    return energy, hit
+    return hit
 
 
 def _kept(
@@ -133,18 +135,17 @@ def _to_hits(key: IntArray, energy: NDArray[np.float32], n_events: int, n_cells:
 
 
 def read_barrel(
-    cells: Cells, dead: NDArray[np.bool_], n_events: int, rng: np.random.Generator
+    energy: NDArray[np.float32], dead: NDArray[np.bool_], rng: np.random.Generator
 ) -> Hits:
     """Barrel rechits with times.
 
     Parameters
     ----------
-    cells : noise-free deposits, repeated cells are summed
+    energy : (N * 61200,) noise-free energies; noise is added in place
     dead : (61200,) channels that are never read out
-    n_events : N
     """
-    readout = BARREL_READOUT
-    energy, hit = _with_noise(cells, n_events, N_EB, readout.noise, rng)
+    readout, n_events = BARREL_READOUT, len(energy) // N_EB
+    hit = _add_noise(energy, readout.noise, rng)
     value = energy[hit]
     seeds = _some(hit[value > readout.seed], readout.soft_share, rng)
     strong = hit[value > readout.full_window]
@@ -178,7 +179,8 @@ def _isolated_maxima(key: IntArray, energy: NDArray[np.float32]) -> IntArray:
 def read_endcap(cells: Cells, n_events: int, rng: np.random.Generator) -> Hits:
     """Endcap rechits."""
     readout = ENDCAP_READOUT
-    energy, hit = _with_noise(cells, n_events, N_EE, readout.noise, rng)
+    energy = total_energy(cells, n_events, N_EE)
+    hit = _add_noise(energy, readout.noise, rng)
     value = energy[hit]
     mask = np.zeros(len(energy), np.uint8)
     seeds = _some(hit[value > readout.seed], readout.soft_share, rng)
@@ -189,9 +191,7 @@ def read_endcap(cells: Cells, n_events: int, rng: np.random.Generator) -> Hits:
 
 def read_hcal(cells: Cells, n_events: int, rng: np.random.Generator) -> Hits:
     """HBHE rechits: towers above threshold, and all positive ones round energetic towers."""
-    key = cells.event * N_HBHE + cells.cell
-    dense = np.bincount(key, weights=cells.energy, minlength=n_events * N_HBHE)
-    energy = dense.astype(np.float32)
+    energy = total_energy(cells, n_events, N_HBHE)
     energy += HCAL_NOISE * rng.standard_normal(len(energy), dtype=np.float32)
     mean, width = HCAL_THRESHOLD
     kept = energy > mean + width * rng.standard_normal(len(energy), dtype=np.float32)

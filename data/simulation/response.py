@@ -17,6 +17,7 @@ from data.simulation.calorimeter import barrel_cells, endcap_cells, tower_cells
 from data.simulation.particles import CHARGE, MASS, PDG_ID, ParticleLists
 from data.simulation.profiles import Cells, join
 from data.simulation.propagation import Electrons
+from data.simulation.tracks import Tracks, join_tracks, reconstruct, smeared, trackable
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -37,20 +38,8 @@ HADRON_ECAL_RESPONSE = 0.75
 HADRON_DEPTH = 10.0  # cm
 MUON_HCAL = 2.0  # GeV
 
-TRACK_MIN_PT, TRACK_MAX_ETA, TRACK_RESOLUTION = 0.7, 2.5, 0.01
-TRACK_EFFICIENCY = {"hadron": 0.93, "muon": 0.99, "electron": 0.90}  # (tuned)
 CONVERSION_TRACKS = ((15.0, 0.6), (60.0, 0.25))  # radius below, efficiency of a leg
 PIXEL_SEED_RADIUS, PIXEL_SEED_EFFICIENCY = 5.0, 0.6  # conversions in the first layer
-
-
-@dataclass
-class Tracks:
-    """Reconstructed tracks at the vertex, flat: event, pt (GeV), eta, phi, (M,) each."""
-
-    event: IntArray
-    pt: FloatArray
-    eta: FloatArray
-    phi: FloatArray
 
 
 @dataclass
@@ -58,6 +47,7 @@ class Response:
     """Noise-free response of a batch.
 
     eb, ee, hbhe : energies in cells, unordered and repeated
+    prompt_eb : the part of ``eb`` that is of prompt photons, their conversions included
     tracks : reconstructed tracks
     pixel_seeds : directions at the vertex that give a pixel seed
     converted : (M,) bool per particle, photons that converted in the tracker
@@ -66,6 +56,7 @@ class Response:
     eb: Cells
     ee: Cells
     hbhe: Cells
+    prompt_eb: Cells
     tracks: Tracks
     pixel_seeds: Tracks
     converted: NDArray[np.bool_]
@@ -83,9 +74,14 @@ class _Particles:
     charge: FloatArray
     pdg: IntArray
     z0: FloatArray
+    prompt: NDArray[np.bool_]
 
     def take(self, rows: NDArray) -> _Particles:
         return _Particles(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+    @property
+    def at_vertex(self) -> Tracks:
+        return Tracks(self.event, self.pt, self.eta, self.phi)
 
 
 class _Deposits:
@@ -96,8 +92,11 @@ class _Deposits:
         self.eb: list[Cells] = []
         self.ee: list[Cells] = []
         self.hbhe: list[Cells] = []
+        self.prompt_eb: list[Cells] = []
 
-    def electromagnetic(self, event: IntArray, impact: Impact, energy: FloatArray) -> None:
+    def electromagnetic(
+        self, event: IntArray, impact: Impact, energy: FloatArray, prompt: NDArray[np.bool_]
+    ) -> None:
         """EM showers; what leaks out of the rear reaches the HCAL."""
         n = len(energy)
         size = LEAKAGE * (1 + 0.3 * np.log(np.maximum(energy, 5.0) / 50))
@@ -105,12 +104,22 @@ class _Deposits:
         leak += (self.rng.random(n) < TAIL_FRACTION) * self.rng.exponential(TAIL_LEAKAGE, n)
         leak = np.minimum(leak, 0.5)
         profile = profiles.EM_FIRST + self.rng.integers(0, profiles.N_EM, n)
-        self.ecal(event, impact, energy * (1 - leak), profile)
+        self.ecal(event, impact, energy * (1 - leak), profile, prompt)
         self.hbhe.append(tower_cells(event, impact, energy * leak, 1, self.rng))
 
-    def ecal(self, event: IntArray, impact: Impact, energy: FloatArray, profile: IntArray) -> None:
-        """Showers of given profiles in the crystals."""
-        self.eb.append(barrel_cells(event, impact, energy, profile, self.rng))
+    def ecal(
+        self,
+        event: IntArray,
+        impact: Impact,
+        energy: FloatArray,
+        profile: IntArray,
+        prompt: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Showers of given profiles in the crystals; those of prompt photons are kept apart too."""
+        cells, shower = barrel_cells(event, impact, energy, profile, self.rng)
+        self.eb.append(cells)
+        if prompt is not None and prompt.any():
+            self.prompt_eb.append(cells.take(prompt[shower]))
         self.ee.append(endcap_cells(event, impact, energy, profile, self.rng))
 
 
@@ -135,6 +144,7 @@ def simulate_response(
         charge=CHARGE[species].astype(np.float64),
         pdg=PDG_ID[species].astype(np.int64),
         z0=np.asarray(vertex_z, np.float64)[lists.event],
+        prompt=lists.prompt,
     )
     kind = np.abs(p.pdg)
     photon, electron, muon = kind == 22, kind == 11, kind == 13
@@ -156,27 +166,24 @@ def simulate_response(
     _muons(p.take(muon), deposits)
 
     charged = p.take(p.charge != 0)
-    prompt_seeds = p.take(electron)
     return Response(
         eb=join(deposits.eb),
         ee=join(deposits.ee),
         hbhe=join(deposits.hbhe),
-        tracks=_join_tracks(_tracks(charged, rng), leg_tracks),
-        pixel_seeds=_join_tracks(
-            Tracks(prompt_seeds.event, prompt_seeds.pt, prompt_seeds.eta, prompt_seeds.phi),
-            leg_seeds,
-        ),
+        prompt_eb=join(deposits.prompt_eb),
+        tracks=join_tracks([reconstruct(charged.at_vertex, charged.pdg, rng), leg_tracks]),
+        pixel_seeds=join_tracks([p.take(electron).at_vertex, leg_seeds]),
         converted=converted,
     )
 
 
 def _unconverted(p: _Particles, deposits: _Deposits) -> None:
-    deposits.electromagnetic(p.event, _impact(p), p.energy)
+    deposits.electromagnetic(p.event, _impact(p), p.energy, p.prompt)
 
 
 def _conversions(
     p: _Particles, radius: FloatArray, ahead: FloatArray, rng: np.random.Generator
-) -> tuple[tuple[IntArray, Electrons, FloatArray], Tracks, Tracks]:
+) -> tuple[tuple[_Particles, Electrons, FloatArray], Tracks, Tracks]:
     """Pairs from conversions at ``radius`` with ``ahead`` radiation lengths to come."""
     share = rng.uniform(0.01, 0.99, len(radius))
     share = np.concatenate([share, 1 - share])
@@ -195,15 +202,15 @@ def _conversions(
     efficiency = np.zeros(len(r2))
     for limit, value in reversed(CONVERSION_TRACKS):
         efficiency[r2 < limit] = value
-    pt = both.pt * share * (1 + TRACK_RESOLUTION * rng.standard_normal(len(r2)))
-    seen = (rng.random(len(r2)) < efficiency) & _trackable(pt, both.eta)
+    pt = smeared(both.pt * share, rng)
+    seen = (rng.random(len(r2)) < efficiency) & trackable(pt, both.eta)
     tracks = Tracks(both.event[seen], pt[seen], both.eta[seen], both.phi[seen])
     seeds = (radius < PIXEL_SEED_RADIUS) & (rng.random(len(radius)) < PIXEL_SEED_EFFICIENCY)
-    seed_tracks = Tracks(p.event[seeds], p.pt[seeds], p.eta[seeds], p.phi[seeds])
-    return (both.event, legs, np.tile(ahead, 2)), tracks, seed_tracks
+    seed_tracks = p.at_vertex.take(seeds)
+    return (both, legs, np.tile(ahead, 2)), tracks, seed_tracks
 
 
-def _prompt_electrons(p: _Particles, ahead: FloatArray) -> tuple[IntArray, Electrons, FloatArray]:
+def _prompt_electrons(p: _Particles, ahead: FloatArray) -> tuple[_Particles, Electrons, FloatArray]:
     beam_pipe = np.full(len(p.pt), 3.0)
     electrons = Electrons(
         energy=p.energy,
@@ -214,20 +221,20 @@ def _prompt_electrons(p: _Particles, ahead: FloatArray) -> tuple[IntArray, Elect
         radius=beam_pipe,
         z=p.z0 + beam_pipe * np.sinh(p.eta),
     )
-    return p.event, electrons, ahead
+    return p, electrons, ahead
 
 
 def _radiate_and_stop(
-    event: IntArray, electrons: Electrons, ahead: FloatArray, deposits: _Deposits
+    p: _Particles, electrons: Electrons, ahead: FloatArray, deposits: _Deposits
 ) -> None:
-    """Electrons radiate in steps on their curved way; photons and electrons shower."""
+    """Electrons of particles radiate in steps on their curved way; photons and they shower."""
     for step in range(RADIATION_STEPS):
         radiated = electrons.brake(ahead / RADIATION_STEPS, deposits.rng)
         hard = radiated > 0.05
         impact = electrons.photon_impact().take(hard)
-        deposits.electromagnetic(event[hard], impact, radiated[hard])
+        deposits.electromagnetic(p.event[hard], impact, radiated[hard], p.prompt[hard])
         electrons.move(1 / (RADIATION_STEPS - step))
-    deposits.electromagnetic(event, electrons.impact(), electrons.energy)
+    deposits.electromagnetic(p.event, electrons.impact(), electrons.energy, p.prompt)
 
 
 def _impact(p: _Particles, depth: float = 0.0) -> Impact:
@@ -261,23 +268,3 @@ def _muons(p: _Particles, deposits: _Deposits) -> None:
     deposits.ecal(p.event, impact, ionising, np.full(n, profiles.MIP))
     in_hcal = np.minimum(MUON_HCAL, np.maximum(p.energy - 1.0, 0))
     deposits.hbhe.append(tower_cells(p.event, impact, in_hcal, 1, rng))
-
-
-def _trackable(pt: FloatArray, eta: FloatArray) -> NDArray[np.bool_]:
-    return (pt > TRACK_MIN_PT) & (np.abs(eta) < TRACK_MAX_ETA)
-
-
-def _tracks(p: _Particles, rng: np.random.Generator) -> Tracks:
-    kind = np.abs(p.pdg)
-    efficiency = np.full(len(p.pt), TRACK_EFFICIENCY["hadron"])
-    efficiency[kind == 13] = TRACK_EFFICIENCY["muon"]
-    efficiency[kind == 11] = TRACK_EFFICIENCY["electron"]
-    pt = p.pt * (1 + TRACK_RESOLUTION * rng.standard_normal(len(p.pt)))
-    seen = (rng.random(len(p.pt)) < efficiency) & _trackable(pt, p.eta)
-    return Tracks(p.event[seen], pt[seen], p.eta[seen], p.phi[seen])
-
-
-def _join_tracks(a: Tracks, b: Tracks) -> Tracks:
-    return Tracks(
-        *(np.concatenate([getattr(a, n), getattr(b, n)]) for n in ("event", "pt", "eta", "phi"))
-    )

@@ -35,7 +35,7 @@ CHUNK = 320  # events simulated with one random stream
 BATCH = 64  # events in memory at a time: dense arrays of this size stay near the caches
 _LIBRARY_STREAM = 99
 #: Raised when the detector changes, so that older files are simulated again.
-DETECTOR_REVISION = 3
+DETECTOR_REVISION = 4
 
 
 @dataclass(frozen=True)

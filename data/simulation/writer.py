@@ -22,10 +22,12 @@ from data.detector.geometry import N_EB, N_ECAL, N_HBHE
 from data.kinematics import diphoton_mass
 from data.simulation.detector import SimulatedEvents, select_events
 from data.simulation.generator import REHADRONISATIONS
+from data.sources.base import rounded_to_bits
 
 EVENTS_PER_BASKET = 25  # dense images of 25 events stay in cache: writes and reads twice as fast
 ZSTD_FAST = uproot.ZSTD(1)
 GAMMA_JET = 2  # label
+CRYSTAL_BITS = 10  # of the mantissa: true energies and shares of crystals to a part in 2000
 PHOTON_PT = 15.0  # GeV, of the two photons that m0 is made of
 
 _PHOTON_BRANCHES = {
@@ -125,7 +127,18 @@ def _truth(events: SimulatedEvents, label: int) -> dict[str, Any]:
         "n_pileup": events.n_pileup.astype(np.int32),
         "gen_mass": _true_mass(events),
         "gen": _jagged(t.event, n, columns),
+        "crystal": _crystals(events),
     }
+
+
+def _crystals(events: SimulatedEvents) -> ak.Array:
+    c = events.crystals
+    columns = {
+        "cell": c.cell.astype(np.uint32),
+        "energy": rounded_to_bits(c.energy, CRYSTAL_BITS),
+        "share": rounded_to_bits(c.share, CRYSTAL_BITS),
+    }
+    return _jagged(c.event, len(events), columns)
 
 
 def _weights(n_prompt: NDArray[np.int32], label: int) -> NDArray[np.float32]:
@@ -146,7 +159,7 @@ def _true_mass(events: SimulatedEvents) -> NDArray[np.float32]:
 
 
 def _counter(branch: str) -> str:
-    return {"pho": "nPho", "gen": "nGen"}[branch]
+    return {"pho": "nPho", "gen": "nGen", "crystal": "nCrystal"}[branch]
 
 
 def _types(columns: dict[str, Any]) -> dict[str, Any]:

@@ -19,9 +19,11 @@ from data.sources.base import DEFAULT, ReadOptions, Source, aligned_ranges, chan
 from data.sources.plausible import Place
 from data.sources.rhtree_images import ImageBranch, positive
 from data.sources.rhtree_jets import TRUE_JETS, RHTreeJets
+from data.sources.rhtree_truth import TREE as TRUTH_TREE
+from data.sources.rhtree_truth import RHTreeTruth
 from data.sources.root_file import n_entries, open_tree, prefetch, read
 
-TREE, TRUTH_TREE, PROVENANCE = "fevt/RHTree", "fevt/Truth", "fevt/provenance"
+TREE, PROVENANCE = "fevt/RHTree", "fevt/provenance"
 N_EE_SIDE, N_HBHE_EB = 10000, 34 * 72
 _FIRST_HBHE_EB = 11 * 72  # HBHE_energy_EB is rows 11-44 of the HBHE image
 _FIRST_EB_ROW = 55 * 360  # of the stitched ECAL image
@@ -39,10 +41,6 @@ _PHOTON_BRANCHES = {
     "h_over_e": "pho_hOverE",
     "pixel_seed": "pho_hasPixelSeed",
 }
-_TRUTH_BRANCHES = ("process", "group", "n_prompt", "vertex_z", "n_pileup", "gen_mass")
-_TRUTH_PHOTON_BRANCHES = (
-    "gen_energy", "gen_pt", "gen_eta", "gen_phi", "gen_u", "gen_v", "gen_converted",
-)  # fmt: skip
 
 
 class RHTreeSource(Source):
@@ -69,8 +67,10 @@ class RHTreeSource(Source):
         self.channels = channel_columns(self.missing, timed)
         self._has_photons = has_photons
         self._jets = RHTreeJets(self.path, self._branches)
-        self.collections = self._jets.types
-        self._truth = self._open_truth()
+        self._truth = (
+            RHTreeTruth(self.path, file, self.n_events, self.strict) if TRUTH_TREE in file else None
+        )
+        self.collections = self._jets.types | (self._truth.types if self._truth else {})
         self.has_truth = self._truth is not None
         self.provenance = self._read_provenance()
         self.origin = self._origin()
@@ -137,9 +137,10 @@ class RHTreeSource(Source):
             vertex_z=vertex_z,
             n_vertices=self._optional("nVtx", start, stop),
             m0=None if m0 is None else np.nan_to_num(m0.astype(np.float32)).reshape(n_events),
-            truth=self._read_truth(start, stop),
+            truth=self._truth.read(start, stop) if self._truth else None,
             missing=self.missing,
-            collections=self._jets.read(start, stop),
+            collections=self._jets.read(start, stop)
+            | (self._truth.read_collections(start, stop) if self._truth else {}),
         )
 
     def _place(self, what: str, start: int) -> Place:
@@ -191,34 +192,6 @@ class RHTreeSource(Source):
         flat = {n: ak.to_numpy(ak.flatten(photons[n])) for n in plausible.PHOTON if n in columns}
         plausible.columns(place, flat, plausible.PHOTON, counts)
         return photons
-
-    def _open_truth(self) -> Any | None:
-        if TRUTH_TREE not in self._file:
-            return None
-        truth = open_tree(self.path, self._file, TRUTH_TREE)
-        if n_entries(self.path, truth) != self.n_events:
-            raise InputError(
-                self.path,
-                f"{TRUTH_TREE} has {truth.num_entries} entries, {TREE} has {self.n_events}",
-                "simulate the file again",
-            )
-        absent = [n for n in (*_TRUTH_BRANCHES, *_TRUTH_PHOTON_BRANCHES) if n not in truth]
-        if absent:
-            raise InputError(self.path, f"{TRUTH_TREE} has no branch {', '.join(absent)}")
-        return truth
-
-    def _read_truth(self, start: int, stop: int) -> dict[str, ak.Array] | None:
-        if self._truth is None:
-            return None
-        truth = {n: self._scalar(self._truth, n, start, stop) for n in _TRUTH_BRANCHES}
-        columns = {
-            name.removeprefix("gen_"): read(self.path, self._truth[name], start, stop)
-            for name in _TRUTH_PHOTON_BRANCHES
-        }
-        # Files of other simulations need not have weights.
-        if "weight" in self._truth:
-            truth["weight"] = self._scalar(self._truth, "weight", start, stop)
-        return {**truth, "photons": self._zip(columns, "gen_*", start)}
 
     def _read_provenance(self) -> dict[str, Any]:
         if PROVENANCE not in self._file:
