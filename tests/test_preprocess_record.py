@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common.errors import ConfigError
 from common.files import adler32
+from data.access import resolve
 from data.config import PreprocessConfig
 from data.preprocessing.stage import PartialFailure, run
 from data.store import EventStore
@@ -57,6 +59,19 @@ def test_some_files_of_a_record(portal: WebServer, tmp_path: Path, access: str) 
         identities = [entry["identity"] for entry in remote.attrs["inputs"]]
     assert all(identity.startswith("adler32:") for identity in identities)
     assert not list(tmp_path.glob("*.shards"))  # nor the copies
+
+
+def test_records_are_inputs_like_any_other(portal: WebServer, tmp_path: Path) -> None:
+    local = str(tmp_path / "portal" / "0.root")
+    found = resolve([local, f"record:{RECORD}[1:]"])
+    assert [(Path(file.location).name, file.label) for file in found] == [
+        ("0.root", None), ("1.root", 1), ("2.root", 1),
+    ]  # fmt: skip
+    assert found[1:] == resolve([], RECORD, "1:")
+    assert resolve([f"record:{RECORD}"]) == resolve([], RECORD)
+    for wrong in ("record:", "record:7783[0:1", "record:higgs"):
+        with pytest.raises(ConfigError, match="record:7783"):
+            resolve([wrong])
 
 
 def test_a_wrong_copy_is_told_and_left_out(portal: WebServer, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from data.access.retries import retried
 
 _HELP = "get the list again from the portal (the record's page, file indexes)"
 _LISTS = (".txt", ".json")
+_RECORD = re.compile(r"record:(\d+)(?:\[([^\]]*)\])?")
 _SLICE = re.compile(r"\s*(-?\d+)?\s*(:\s*(-?\d+)?\s*(:\s*(-?\d+)?\s*)?)?")
 
 
@@ -41,7 +42,8 @@ def resolve(
     ----------
     inputs
         Paths, patterns, `https://`, `http://`, `root://` and `file://` addresses, and lists of
-        files (`.txt`: one location a line; `.json`: the portal's file index), local or remote.
+        files (`.txt`: one location a line; `.json`: the portal's file index), local or remote;
+        `record:7783` or `record:7783[0:4]` for a record and a slice of its files.
     record, files
         A record of the CERN Open Data portal, and a slice of its files as Python writes it.
 
@@ -54,16 +56,27 @@ def resolve(
     """
     found: list[InputFile] = []
     for text in inputs:
-        found += _expanded(checked(text), options)
+        found += _files_of_record(text, options) or _expanded(checked(text), options)
     if record is not None:
-        from data.catalog import files_of  # knows lists of files, as this module does
-
-        found += files_of(record, files, options)
+        found += _files_of_record(f"record:{record}[{files or ':'}]", options)
     elif files is not None:
         raise ConfigError("files chooses among the files of a record: name the record too")
     if not found:
         raise ConfigError("no input: name files with input, or a record")
     return found
+
+
+def _files_of_record(text: str, options: AccessOptions) -> list[InputFile]:
+    """Files that `record:7783` or `record:7783[0:4]` names; none if the text is no such name."""
+    from data.catalog import files_of  # knows lists of files, as this module does
+
+    if not text.startswith("record:"):
+        return []
+    match = _RECORD.fullmatch(text)
+    if not match:
+        raise ConfigError(f"{text}: write record:7783, or record:7783[0:4] for some of its files")
+    files = None if match[2] in (None, ":") else match[2]
+    return files_of(int(match[1]), files, options)
 
 
 def take(items: list[Any], text: str | None, what: str) -> list[Any]:
