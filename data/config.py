@@ -20,8 +20,8 @@ class PreprocessConfig(StageConfig):
     input: list[Location] = Field(
         default_factory=list,
         description="files to read: paths, globs, https:// or root:// addresses, the portal's "
-        "lists of files (.txt, .json), or records as record:7783[0:4]; a file's format is told by its "
-        "content",
+        "lists of files (.txt, .json), or records as record:7783[0:4]; a file's format is told by "
+        "its content",
     )
     record: int | None = Field(
         None, description="record of the CERN Open Data portal whose files are read, such as 7783"
