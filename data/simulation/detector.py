@@ -11,6 +11,7 @@ from data.batch import Hits, concatenate_hits
 from data.detector.geometry import N_EB, N_ECAL, ecal_cell
 from data.reconstruction import Clusters, find_photons
 from data.simulation.imperfections import DEAD
+from data.simulation.jets import Jets, find_jets
 from data.simulation.particles import ParticleLists
 from data.simulation.pileup import VERTEX_SPREAD, MinimumBiasLibrary
 from data.simulation.profiles import join
@@ -49,6 +50,7 @@ class SimulatedEvents:
     n_prompt: NDArray[np.int32]
     truth: TruePhotons
     crystals: TrueCrystals
+    jets: Jets
 
     def __len__(self) -> int:
         return len(self.vertex_z)
@@ -75,6 +77,7 @@ def select_events(parts: list[tuple[SimulatedEvents, NDArray[np.bool_]]]) -> Sim
         photons=Clusters(**flat("photons")),
         truth=TruePhotons(**flat("truth")),
         crystals=TrueCrystals(**flat("crystals")),
+        jets=Jets(**flat("jets")),
         **{name: column(name) for name in ("pixel_seed", *_PER_EVENT)},
     )
 
@@ -82,7 +85,7 @@ def select_events(parts: list[tuple[SimulatedEvents, NDArray[np.bool_]]]) -> Sim
 def _selected(events: SimulatedEvents, keep: NDArray[np.bool_]) -> SimulatedEvents:
     new_index = np.cumsum(keep) - 1
 
-    def flat(rows: Clusters | TruePhotons | TrueCrystals) -> dict[str, NDArray]:
+    def flat(rows: Clusters | TruePhotons | TrueCrystals | Jets) -> dict[str, NDArray]:
         kept = keep[rows.event]
         columns = {name: values[kept] for name, values in vars(rows).items()}
         columns["event"] = new_index[columns["event"]]
@@ -94,6 +97,7 @@ def _selected(events: SimulatedEvents, keep: NDArray[np.bool_]) -> SimulatedEven
         pixel_seed=events.pixel_seed[keep[events.photons.event]],
         truth=TruePhotons(**flat(events.truth)),
         crystals=TrueCrystals(**flat(events.crystals)),
+        jets=Jets(**flat(events.jets)),
         **{name: getattr(events, name)[keep] for name in _PER_EVENT},
     )
 
@@ -131,8 +135,9 @@ def simulate_events(
     hbhe = read_hcal(join([response.hbhe, library.hbhe_cells(overlay)]), n, rng)
     tracks = _track_hits([response.tracks, library.overlaid_tracks(overlay)], n)
     photons = find_photons(eb, hbhe, vertex_z)
+    hits = {"EB": eb, "EE": ee, "HBHE": hbhe, "TRK": tracks}
     return SimulatedEvents(
-        hits={"EB": eb, "EE": ee, "HBHE": hbhe, "TRK": tracks},
+        hits=hits,
         photons=photons,
         pixel_seed=_has_pixel_seed(photons, response.pixel_seeds, n),
         vertex_z=vertex_z,
@@ -142,6 +147,7 @@ def simulate_events(
         n_prompt=lists.n_prompt,
         truth=true_photons(lists, vertex_z, response.converted),
         crystals=read_out(crystals, eb),
+        jets=find_jets(lists, hits, vertex_z),
     )
 
 

@@ -188,7 +188,8 @@ def _towers(hits: dict[str, Hits]) -> tuple[IntArray, IntArray, FloatArray]:
     event = np.concatenate([h.event for h in (eb, ee, hbhe)])
     energy = np.concatenate([h.energy for h in (eb, ee, hbhe)])
     key, inverse = np.unique(event * N_HBHE + np.concatenate(cell), return_inverse=True)
-    return key // N_HBHE, key % N_HBHE, np.bincount(inverse, weights=energy, minlength=len(key))
+    total = np.bincount(inverse, weights=energy, minlength=len(key)).astype(np.float64)
+    return key // N_HBHE, key % N_HBHE, total
 
 
 def _matched_partons(

@@ -27,6 +27,7 @@ from common.runs import RunFolder
 from data.simulation.config import SimulateConfig
 from data.simulation.detector import SimulatedEvents, select_events, simulate_events
 from data.simulation.hard_events import LABELS, gun, varied
+from data.simulation.jets import hard_jet_events
 from data.simulation.particles import ParticleLists, files_of, read_process
 from data.simulation.pileup import VERTEX_SPREAD, MinimumBiasLibrary
 from data.simulation.writer import RHTreeWriter, leading_pair, read_provenance
@@ -92,10 +93,17 @@ def simulate_chunk(chunk: Chunk) -> ChunkResult:
         events = simulate_events(
             _hard_events(chunk, index, vertex_z, rng), library, chunk.pileup, rng, vertex_z
         )
-        keep = np.ones(len(events), bool) if chunk.keep_all else leading_pair(events)[0]
+        keep = np.ones(len(events), bool) if chunk.keep_all else _kept(chunk.process, events)
         parts.append((events, keep))
         numbers.append(index[keep] + 1)
     return ChunkResult(select_events(parts), np.concatenate(numbers), chunk.size)
+
+
+def _kept(process: str, events: SimulatedEvents) -> np.ndarray:
+    """(N,) events with two standard photons; of dijets those with a hard jet."""
+    if process == "dijet":
+        return hard_jet_events(events.jets, len(events))
+    return leading_pair(events)[0]
 
 
 def _hard_events(
@@ -243,7 +251,9 @@ def run(config: SimulateConfig) -> dict[str, Any]:
         "Events",
         ("process", "label", "simulated", "written"),
         [(p, LABELS[p], m["simulated"], m["written"]) for p, m in metrics.items()],
-        "Written are " + ("all events" if config.keep_all else "events with two standard photons"),
+        "Written are all events"
+        if config.keep_all
+        else "Written are events with two standard photons; dijets with a jet above 60 GeV",
     )
     folder.complete()
     return metrics

@@ -26,7 +26,7 @@ from data.sources.base import rounded_to_bits
 
 EVENTS_PER_BASKET = 25  # dense images of 25 events stay in cache: writes and reads twice as fast
 ZSTD_FAST = uproot.ZSTD(1)
-GAMMA_JET = 2  # label
+GAMMA_JET, DIJET = 2, 4  # labels
 CRYSTAL_BITS = 10  # of the mantissa: true energies and shares of crystals to a part in 2000
 PHOTON_PT = 15.0  # GeV, of the two photons that m0 is made of
 
@@ -40,6 +40,20 @@ _PHOTON_BRANCHES = {
     "pho_r9": "r9",
     "pho_sigmaIetaIeta": "sigma_ieta_ieta",
     "pho_hOverE": "h_over_e",
+}
+_JET_BRANCHES = {  # as the paper's jet analysers name them
+    "Pt": "pt",
+    "Eta": "eta",
+    "Phi": "phi",
+    "M": "mass",
+    "Seed_ieta": "seed_row",
+    "Seed_iphi": "seed_column",
+}
+_TRUE_JET_BRANCHES = {
+    "IsQuark": "is_quark",
+    "PdgIds": "pdg_id",
+    "PartonPt": "parton_pt",
+    "GenPt": "generated_pt",
 }
 _TRUE_BRANCHES = ("energy", "pt", "eta", "phi", "u", "v")
 _HBHE_ROWS_EB = slice(11, 45)
@@ -114,6 +128,13 @@ def _photons(events: SimulatedEvents) -> ak.Array:
     return _jagged(p.event, len(events), columns)
 
 
+def _jets(events: SimulatedEvents, branches: dict[str, str]) -> ak.Array:
+    columns = {b: getattr(events.jets, name) for b, name in branches.items()}
+    narrow = {b: c.astype(np.int16 if c.dtype.kind == "i" else np.float32)
+              for b, c in columns.items()}  # fmt: skip
+    return _jagged(events.jets.event, len(events), narrow)
+
+
 def _truth(events: SimulatedEvents, label: int) -> dict[str, Any]:
     t, n = events.truth, len(events)
     columns = {name: getattr(t, name).astype(np.float32) for name in _TRUE_BRANCHES}
@@ -128,6 +149,7 @@ def _truth(events: SimulatedEvents, label: int) -> dict[str, Any]:
         "gen_mass": _true_mass(events),
         "gen": _jagged(t.event, n, columns),
         "crystal": _crystals(events),
+        **({"jet": _jets(events, _TRUE_JET_BRANCHES)} if label == DIJET else {}),
     }
 
 
@@ -159,7 +181,12 @@ def _true_mass(events: SimulatedEvents) -> NDArray[np.float32]:
 
 
 def _counter(branch: str) -> str:
-    return {"pho": "nPho", "gen": "nGen", "crystal": "nCrystal"}[branch]
+    return {"pho": "nPho", "gen": "nGen", "crystal": "nCrystal", "jet": "nJet"}[branch]
+
+
+def _field(collection: str, field: str) -> str:
+    """Name of a branch: jets have the analysers' (jetPt), others pho_pt, gen_pt."""
+    return collection + field if collection == "jet" else f"{collection}_{field}"
 
 
 def _types(columns: dict[str, Any]) -> dict[str, Any]:
@@ -216,6 +243,7 @@ class RHTreeWriter:
                 **pair_columns(events),
                 **_images(events.hits),
                 "pho": _photons(events),
+                **({"jet": _jets(events, _JET_BRANCHES)} if self._label == DIJET else {}),
                 "vertex_z": events.vertex_z.astype(np.float32),
                 "nVtx": events.n_vertices.astype(np.int32),
             },
@@ -230,7 +258,7 @@ class RHTreeWriter:
     def _extend(self, name: str, columns: dict[str, Any]) -> None:
         if name not in self._trees:
             self._trees[name] = self._file.mktree(
-                name, _types(columns), counter_name=_counter, field_name=lambda a, b: f"{a}_{b}"
+                name, _types(columns), counter_name=_counter, field_name=_field
             )
         self._trees[name].extend(columns)
 

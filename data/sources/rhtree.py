@@ -66,7 +66,7 @@ class RHTreeSource(Source):
         timed = ("EB",) if self._eb_time.dense is not None else ()
         self.channels = channel_columns(self.missing, timed)
         self._has_photons = has_photons
-        self._jets = RHTreeJets(self.path, self._branches)
+        self._jets = RHTreeJets(self.path, self._branches, file)
         self._truth = (
             RHTreeTruth(self.path, file, self.n_events, self.strict) if TRUTH_TREE in file else None
         )

@@ -1,7 +1,8 @@
 """Jets of the ntuple's jet analysers: vectors per event, or numbered scalars of older ones.
 
 The seed is the tower that a jet's image is centred at, in rows and columns of the 56 x 72 image
-counted from 0 (`jetSeed_ieta`, `jetSeed_iphi`; the branches hold these, not ieta and iphi).
+counted from 0 (`jetSeed_ieta`, `jetSeed_iphi`; the branches hold these, not ieta and iphi). The
+jets' truth stands beside them, or in the tree `fevt/Truth` of simulated files.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 
 from data.batch import Collection
 from data.sources.jagged import collection, flat_columns
-from data.sources.root_file import read
+from data.sources.rhtree_truth import TREE
+from data.sources.root_file import open_tree, read
 
 JETS, TRUE_JETS = "objects/Jet", "truth/jets"
 _NAMES = {  # column: branch names of the analysers and their forks, best first
@@ -26,15 +28,23 @@ _NAMES = {  # column: branch names of the analysers and their forks, best first
     "seed_row": ("jetSeed_ieta",),
     "seed_column": ("jetSeed_iphi",),
 }
-_TRUE_NAMES = {"label": ("jetIsQuark",), "pdg_id": ("jetPdgIds", "jetIds")}
+_TRUE_NAMES = {
+    "label": ("jetIsQuark",),
+    "pdg_id": ("jetPdgIds", "jetIds"),
+    "parton_pt": ("jetPartonPt",),
+    "generated_pt": ("jetGenPt",),
+}
 _TYPES = {"seed_row": "i2", "seed_column": "i2", "label": "i4", "pdg_id": "i4"}
 
 
 class RHTreeJets:
     """The jets of one ntuple; `types` is empty if it has none."""
 
-    def __init__(self, path: str, branches: dict[str, Any]) -> None:
+    def __init__(self, path: str, branches: dict[str, Any], file: Any = None) -> None:
         self._path = path
+        if file is not None and TREE in file:
+            truth = open_tree(path, file, TREE)
+            branches = {branch.name: branch for branch in truth.branches} | branches
         self._columns = _vectors(branches) or _numbered(branches)
         names = {JETS: _NAMES, TRUE_JETS: _TRUE_NAMES}
         self.types = {
