@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 FloatArray = NDArray[np.float64]
 ONE_SIGMA = 0.683
@@ -49,9 +48,17 @@ def auc(score: ArrayLike, is_signal: ArrayLike) -> float:
     n_signal, n_background = int(signal.sum()), int((~signal).sum())
     if n_signal == 0 or n_background == 0:
         return float("nan")
-    ranks = rankdata(np.asarray(score, dtype=np.float64))
+    ranks = _ranks(np.asarray(score, dtype=np.float64))
     excess = ranks[signal].sum() - n_signal * (n_signal + 1) / 2
     return float(excess / (n_signal * n_background))
+
+
+def _ranks(values: FloatArray) -> FloatArray:
+    """Ranks from one, equal values sharing their mean; all NaN where a value is."""
+    if np.isnan(values).any():
+        return np.full(len(values), np.nan)
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
 
 
 def bootstrap(

@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sized
-from typing import TypeVar
-
-from tqdm import tqdm
+from collections.abc import Callable, Iterable, Iterator, Sized
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 log = logging.getLogger("pipeline")
@@ -21,7 +19,7 @@ def progress(
     """Iterate with a bar on a terminal, or with a line every 15 seconds where there is none."""
     if total is None and isinstance(iterable, Sized):
         total = len(iterable)
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and (tqdm := _bar()) is not None:
         yield from tqdm(iterable, total=total, desc=desc, unit=unit, leave=False)
         return
     last = time.monotonic()
@@ -31,6 +29,15 @@ def progress(
             last = time.monotonic()
             of_total = f" of {total}" if total is not None else ""
             log.info("%s: %d%s %s", desc or "progress", done, of_total, unit)
+
+
+def _bar() -> Callable[..., Any] | None:
+    """tqdm, or None on a machine without it."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return None
+    return tqdm
 
 
 def setup_logging(verbose: bool = False) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import InputError
-from data.store import EventStore
+
+if TYPE_CHECKING:
+    from data.store import EventStore
 
 CLASS_NAMES = ("diphoton", "higgs", "gamma_jet")
 CLASS_TITLES = ("γγ", "H→γγ", "γ+jet")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.kinematics import diphoton_mass
-from data.store import EventStore
+
+if TYPE_CHECKING:
+    from data.store import EventStore
 
 FloatArray = NDArray[np.float64]
 KINEMATIC_NAMES = ("pt1/m", "eta1", "pt2/m", "eta2", "cos dphi")

@@ -8,11 +8,13 @@ Rows beyond the barrel's ends hold nothing; phi wraps round.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.batch import Hits
+if TYPE_CHECKING:
+    from data.batch import Hits
 
 IMAGE_CHANNELS = ("TRK", "EB", "HBHE")  # order of the three image channels
 ROWS, COLUMNS = 170, 360

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from e2e.config import InputConfig, NetworkConfig
+from typing import TYPE_CHECKING
+
 from e2e.networks.base import EventNetwork, Features
 from e2e.networks.diphoton import DiphotonNetwork
 from e2e.networks.kinematic import KinematicNetwork
+
+if TYPE_CHECKING:
+    from e2e.config import InputConfig, NetworkConfig
 
 __all__ = ["DiphotonNetwork", "EventNetwork", "Features", "KinematicNetwork", "build_network"]
 

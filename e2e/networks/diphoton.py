@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from data.detector.geometry import CRYSTAL
-from e2e.config import InputConfig, NetworkConfig
 from e2e.networks.base import N_KINEMATICS, EventNetwork, Features
 from e2e.networks.layers import convolution, laid_out, pooled, residual_stages
+
+if TYPE_CHECKING:
+    from e2e.config import InputConfig, NetworkConfig
 
 IMAGE_CHANNELS = 3
 MAP_SIZE = 4  # side in pixels of the exported feature map

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from e2e.config import NetworkConfig
 from e2e.networks.base import N_KINEMATICS, EventNetwork, Features
+
+if TYPE_CHECKING:
+    from e2e.config import NetworkConfig
 
 
 class KinematicNetwork(EventNetwork):
