@@ -13,10 +13,11 @@ from common.config import StageConfig
 class InputConfig(StageConfig):
     """How hits become mass-blind images; part of every checkpoint."""
 
-    scale: Literal["photon", "mass"] = Field(
+    scale: Literal["photon", "mass", "none"] = Field(
         "photon",
         description="photon: hits relative to their own photon's pt, so that embeddings hold no "
-        "absolute energy and nothing of the other photon; mass: relative to the pair's mass",
+        "absolute energy and nothing of the other photon; mass: relative to the pair's mass; "
+        "none: GeV as they are, which tells a network the mass",
     )
     reference_mass: float = Field(
         125.0, gt=0, description="GeV; hits are scaled by half of it over pt, or by it over m"
@@ -25,8 +26,21 @@ class InputConfig(StageConfig):
     ecal_cut: float = Field(1.0, ge=0, description="scaled ECAL hits (GeV) below this are zeroed")
     hcal_cut: float = Field(2.0, ge=0, description="scaled HCAL towers (GeV) below are zeroed")
     crop_size: int = Field(16, gt=0, multiple_of=2, description="crystals per side of a crop, even")
+    hits: bool = Field(
+        False,
+        description="also the crops' ECAL hits in GeV, uncut: the network then has a head that "
+        "gives each crystal's share of prompt-photon energy; its scores do not see them",
+    )
     context_bins: int = Field(17, gt=0, description="bins per side of the context image, odd")
     context_bin: int = Field(3, gt=0, description="crystals per side of a context bin, odd")
+    full: list[str] = Field(
+        [], description="images of the whole detector to make: EB, EB3, EE, ECAL, ECAL3, HCAL, …"
+    )
+    full_scale: Literal["mass", "raw"] = Field(
+        "mass",
+        description="of whole images; mass: hits relative to the pair's mass, then cut; raw: GeV, "
+        "uncut, which tells a network the mass",
+    )
 
     @property
     def cuts(self) -> dict[str, float]:
@@ -37,9 +51,10 @@ class InputConfig(StageConfig):
 class NetworkConfig(StageConfig):
     """Which network, and its size."""
 
-    kind: Literal["diphoton", "kinematics"] = Field(
+    kind: Literal["diphoton", "kinematics", "resnet15"] = Field(
         "diphoton",
-        description="diphoton: crops, context and kinematics; kinematics: the five inputs alone",
+        description="diphoton: crops, context and kinematics; kinematics: the five inputs alone; "
+        "resnet15: the paper's network on whole images",
     )
     classes: int = Field(3, ge=2, description="logits of the head")
     widths: list[int] = Field(
@@ -56,6 +71,18 @@ class NetworkConfig(StageConfig):
     photon: int = Field(32, gt=0, description="features per photon that reach the head")
     hidden: int = Field(64, gt=0, description="units of the hidden layers")
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout in the head")
+    share: int = Field(16, gt=0, description="channels of the head of crystals' shares")
+    images: dict[str, int] = Field(
+        {"EB": 1}, min_length=1, description="resnet15: its images and how many channels each has"
+    )
+    stride: int = Field(
+        1, ge=1, le=4, description="resnet15: of the first convolution; 1 is the paper's"
+    )
+    energies: Literal["log", "linear"] = Field(
+        "log", description="resnet15: log(1 + E/GeV), or E over a scale of the training events"
+    )
+    with_kinematics: bool = Field(True, description="resnet15: the five inputs join the head")
+    shared_trunk: bool = Field(False, description="resnet15: one trunk for all images")
 
 
 class TrainingConfig(StageConfig):
@@ -68,6 +95,17 @@ class TrainingConfig(StageConfig):
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing of the loss")
     prompt_loss: float = Field(
         1.0, ge=0, description="weight of the auxiliary loss: is each photon prompt? needs truth"
+    )
+    share_loss: float = Field(
+        0.5, ge=0, description="weight of the loss of crystals' shares; needs inputs.hits and truth"
+    )
+    decorrelation: Literal["none", "disco"] = Field(
+        "none",
+        description="disco: punish the distance correlation of the Higgs score and m_gg over the "
+        "background of a batch (arXiv:2001.05310)",
+    )
+    decorrelation_weight: float = Field(
+        10.0, ge=0, description="weight of that penalty against the cross entropy"
     )
     augment: bool = Field(True, description="random phi flips and z mirrors of whole events")
     precision: Literal["auto", "float32", "bfloat16"] = Field(

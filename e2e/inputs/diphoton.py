@@ -8,6 +8,7 @@ from common.errors import InputError
 from data.store import EventStore
 from e2e.inputs import images
 from e2e.inputs.events import EventInputs, join_inputs
+from e2e.inputs.full import check_names, read_full
 from e2e.inputs.kinematics import Pairs
 from e2e.inputs.tabular import tabular_features
 
@@ -26,8 +27,9 @@ def read_inputs(
 ) -> EventInputs:
     """Make the inputs of the events start:stop of a store.
 
-    Images `crops` and `context` (see `e2e.inputs.images`), tables `kinematics` and, where asked
-    for, `tabular` (see `e2e.inputs.tabular`).
+    Images `crops`, `context` and, with `config.hits`, `hits` (see `e2e.inputs.images`), and those
+    of the whole detector that `config.full` names (`e2e.inputs.full`); tables `kinematics` and,
+    where asked for, `tabular` (see `e2e.inputs.tabular`).
 
     Raises
     ------
@@ -38,6 +40,7 @@ def read_inputs(
         raise InputError(
             store.path, "no EB hits", "the classifier needs barrel rechits: preprocess another file"
         )
+    check_names(store, config.full)
     stop = len(store) if stop is None else min(stop, len(store))
     every = Pairs.read(store)
     # An empty range still yields (empty) inputs of the right shapes.
@@ -59,10 +62,13 @@ def _read_chunk(
     tables = {"kinematics": pairs.kinematics()}
     if tabular:
         tables["tabular"] = tabular_features(blind, pairs)
+    hits = {"hits": images.crystal_crops(windows["EB"], pairs, config)} if config.hits else {}
     return EventInputs(
         {
             "crops": images.crops(blind, pairs, config),
             "context": images.context(blind, pairs, config),
+            **hits,
+            **read_full(store, pairs, config, start, stop),
         },
         tables,
         pairs.complete,

@@ -8,7 +8,7 @@ centred on the seed crystal, in bins of a few crystals a side.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,11 +44,13 @@ def half_window(config: InputConfig) -> int:
 
 
 def photon_scale(pairs: Pairs, config: InputConfig) -> NDArray[np.float64]:
-    """(2 N,) factor that makes each photon's hits mass-blind; NaN where it is unknown.
+    """(2 N,) factor that makes each photon's hits mass-blind (`none`: 1); NaN where it is unknown.
 
     A photon of half the reference mass in pt keeps its energies, as does a pair of the reference
     mass.
     """
+    if config.scale == "none":
+        return np.where(pairs.seed >= 0, 1.0, np.nan).ravel()
     if config.scale == "mass":
         scale = np.where(pairs.complete, config.reference_mass / pairs.mass, np.nan)
         return np.repeat(scale, 2)
@@ -72,15 +74,23 @@ def blind_hits(
 def crops(blind: dict[str, WindowHits], pairs: Pairs, config: InputConfig) -> SparseImages:
     """(2, 3, S, S) crops of N events."""
     size = config.crop_size
-    first_row, first_column = _corner_offsets(pairs, size)
     shape = (2, len(IMAGE_CHANNELS), size, size)
+    channels = [blind.get(channel) for channel in IMAGE_CHANNELS]
+    return _assemble(channels, _crop_place(pairs, size), len(pairs), shape)
 
-    def place(hits: WindowHits) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]:
-        row = hits.du - first_row[hits.photon]
-        column = hits.dv - first_column[hits.photon]
-        return row, column, (row >= 0) & (row < size) & (column >= 0) & (column < size)
 
-    return _assemble(blind, place, len(pairs), shape)
+def crystal_crops(hits: WindowHits, pairs: Pairs, config: InputConfig) -> SparseImages:
+    """(2, 1, S, S) of one quantity of crystals, as it is, at the place of the crops."""
+    size = config.crop_size
+    return _assemble([hits], _crop_place(pairs, size), len(pairs), (2, 1, size, size))
+
+
+def crop_corners(pairs: Pairs, config: InputConfig) -> NDArray[np.int32]:
+    """(N, 2, 2) row in [-S/2, 170) and column in [0, 360) of each crop's first crystal."""
+    row, column = _corner_offsets(pairs, config.crop_size)
+    seed = pairs.seed.ravel()
+    corner = [seed // COLUMNS + row, (seed % COLUMNS + column) % COLUMNS]
+    return np.stack(corner, axis=1).reshape(-1, 2, 2).astype(np.int32)
 
 
 def context(blind: dict[str, WindowHits], pairs: Pairs, config: InputConfig) -> SparseImages:
@@ -93,7 +103,19 @@ def context(blind: dict[str, WindowHits], pairs: Pairs, config: InputConfig) -> 
         inside = (np.abs(hits.du) <= half) & (np.abs(hits.dv) <= half)
         return (hits.du + half) // width, (hits.dv + half) // width, inside
 
-    return _assemble(blind, place, len(pairs), shape)
+    channels = [blind.get(channel) for channel in IMAGE_CHANNELS]
+    return _assemble(channels, place, len(pairs), shape)
+
+
+def _crop_place(pairs: Pairs, size: int) -> Place:
+    first_row, first_column = _corner_offsets(pairs, size)
+
+    def place(hits: WindowHits) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]:
+        row = hits.du - first_row[hits.photon]
+        column = hits.dv - first_column[hits.photon]
+        return row, column, (row >= 0) & (row < size) & (column >= 0) & (column < size)
+
+    return place
 
 
 def _corner_offsets(pairs: Pairs, size: int) -> tuple[NDArray, NDArray]:
@@ -105,14 +127,13 @@ def _corner_offsets(pairs: Pairs, size: int) -> tuple[NDArray, NDArray]:
 
 
 def _assemble(
-    blind: dict[str, WindowHits], place: Place, n_events: int, shape: tuple[int, ...]
+    channels: Sequence[WindowHits | None], place: Place, n_events: int, shape: tuple[int, ...]
 ) -> SparseImages:
-    """Put each channel's hits where `place` says."""
+    """Put each channel's hits where `place` says; a channel that is None stays empty."""
     events, pixels, values = [], [], []
-    for index, channel in enumerate(IMAGE_CHANNELS):
-        if channel not in blind:
+    for index, hits in enumerate(channels):
+        if hits is None:
             continue
-        hits = blind[channel]
         row, column, inside = place(hits)
         image = (hits.photon % 2) * shape[1] + index
         pixel = (image * shape[2] + row) * shape[3] + column

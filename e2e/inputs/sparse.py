@@ -64,6 +64,23 @@ class SparseImages:
         flat[torch.from_numpy(place).to(device)] = torch.from_numpy(self.value[entry]).to(device)
         return flat.view(len(rows), *self.shape)
 
+    def channel_scales(
+        self, rows: NDArray[np.integer], channels: int, events: int = 2000
+    ) -> NDArray[np.float32]:
+        """(channels,) root mean square of the filled pixels of each channel, 1 for an empty one.
+
+        Of at most `events` of the rows; channels are the third axis from the end.
+        """
+        rows = rows[:events]
+        count = np.diff(self.offsets)[rows]
+        first = np.repeat(self.offsets[rows] - np.cumsum(count) + count, count)
+        entry = first + np.arange(len(first))
+        channel = self.pixel[entry] // math.prod(self.shape[-2:]) % channels
+        filled = np.bincount(channel, minlength=channels)
+        squares = np.bincount(channel, self.value[entry].astype(np.float64) ** 2, channels)
+        scale = np.sqrt(squares / np.maximum(filled, 1))
+        return np.where(scale > 0, scale, 1.0).astype(np.float32)
+
 
 def concatenate(parts: Sequence[SparseImages]) -> SparseImages:
     """Join images of consecutive events."""

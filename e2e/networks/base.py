@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -31,22 +31,25 @@ class Features:
         (B, 2, D) per photon, or None for a network that does not look at photons.
     feature_map
         (B, 2, C, h, w) at the photon, rows along eta, columns along phi; or None.
+    stages
+        Outputs of the encoder's stages, (2 B, C, h, w) each, for heads that give an image.
     """
 
     event: Tensor
     context: Tensor | None = None
     embedding: Tensor | None = None
     feature_map: Tensor | None = None
+    stages: tuple[Tensor, ...] = ()
 
 
 class EventNetwork(nn.Module):
-    """Base of the classifiers: inputs by name to three logits.
+    """Base of the classifiers: inputs, whose names are in `needs`, to logits.
 
     `forward_features` may be used alone: low-level outputs are made of it. Inputs are normalised
     inside, with statistics that travel in the state dictionary.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("kinematics",)
+    needs: tuple[str, ...] = ("kinematics",)
     kinematics_mean: Tensor
     kinematics_std: Tensor
 
@@ -57,6 +60,8 @@ class EventNetwork(nn.Module):
 
     def fit_normalisation(self, inputs: EventInputs, rows: NDArray[np.integer]) -> None:
         """Take mean and spread of the tables that are looked at from the training rows."""
+        if "kinematics" not in self.needs:
+            return
         kinematics = inputs.tables["kinematics"][rows]
         self.kinematics_mean.copy_(torch.from_numpy(kinematics.mean(axis=0)))
         spread = np.maximum(kinematics.std(axis=0), 1e-3)
@@ -77,6 +82,10 @@ class EventNetwork(nn.Module):
 
     def forward_prompt(self, features: Features) -> Tensor | None:
         """(B, 2) logits of each photon being prompt, or None where the network has no such head."""
+        return None
+
+    def forward_share(self, features: Features, inputs: Mapping[str, Tensor]) -> Tensor | None:
+        """(B, 2, 1, S, S) logits of each crystal's share of prompt photons, or None likewise."""
         return None
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:

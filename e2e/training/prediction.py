@@ -55,9 +55,9 @@ def predict_logits(
 
 
 def _mirrored_sum(network: EventNetwork, batch: Mapping[str, Tensor]) -> Tensor:
-    kinematics = batch["kinematics"]
-    every = torch.ones(len(kinematics), dtype=torch.bool, device=kinematics.device)
-    total = torch.zeros(1, device=kinematics.device)
+    some = next(iter(batch.values()))
+    every = torch.ones(len(some), dtype=torch.bool, device=some.device)
+    total = torch.zeros(1, device=some.device)
     for flip_phi, mirror_z in _MIRRORED:
         total = total + network(mirror(dict(batch), every & flip_phi, every & mirror_z))
     return total
