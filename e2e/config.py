@@ -90,7 +90,22 @@ class TrainingConfig(StageConfig):
 
     epochs: int = Field(10, gt=0, description="passes over the training events")
     batch_size: int = Field(128, gt=1, description="events per step")
-    learning_rate: float = Field(4e-3, gt=0, description="peak of the one-cycle schedule")
+    learning_rate: float = Field(4e-3, gt=0, description="peak of the schedule")
+    schedule: Literal["onecycle", "cosine", "constant"] = Field(
+        "onecycle",
+        description="of the learning rate; onecycle: up and down (arXiv:1708.07120); cosine: down",
+    )
+    patience: int = Field(
+        0,
+        ge=0,
+        description="stop after this many epochs without a better `monitor`, and keep the best "
+        "weights; 0: train all epochs and keep the last",
+    )
+    monitor: str = Field(
+        "validation_loss",
+        description="validation figure that `patience` watches; one named auc… is to rise, any "
+        "other to fall",
+    )
     weight_decay: float = Field(1e-4, ge=0, description="decoupled weight decay (AdamW)")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing of the loss")
     prompt_loss: float = Field(
@@ -114,6 +129,10 @@ class TrainingConfig(StageConfig):
         "float32 elsewhere",
     )
     device: str = Field("auto", description="auto (a GPU where there is one), cpu, cuda, cuda:1, …")
+    compile: bool = Field(False, description="torch.compile the network and its loss")
+    resident: bool = Field(
+        True, description="on a GPU: keep the sparse inputs in its memory where they fit in half"
+    )
     checkpoint_seconds: float = Field(
         30.0, ge=0, description="least time between two checkpoints; one is kept per model"
     )
