@@ -16,9 +16,9 @@ import numpy as np
 import uproot
 from numpy.typing import NDArray
 
+from data.simulation.chunks import CHUNK, Chunk, simulate_chunk
 from data.simulation.config import SHIPPED_LISTS
 from data.simulation.hard_events import LABELS
-from data.simulation.stage import CHUNK, Chunk, simulate_chunk
 from data.simulation.writer import RHTreeWriter
 
 EVENTS_PER_BASKET = 64  # about what 15 MB clusters of 250 kB events give in CMS's AOD

@@ -15,9 +15,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from data.simulation.chunks import CHUNK, Chunk, simulate_chunk
 from data.simulation.config import SHIPPED_LISTS
 from data.simulation.hard_events import LABELS
-from data.simulation.stage import CHUNK, Chunk, simulate_chunk
 from data.simulation.writer import RHTreeWriter
 
 

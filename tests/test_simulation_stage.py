@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import awkward as ak
@@ -13,13 +14,23 @@ import uproot
 from common.errors import InputError
 from data.detector.geometry import detector_eta, eb_uv
 from data.reconstruction import find_photons
+from data.simulation import files
+from data.simulation.chunks import Chunk, simulate_chunk
 from data.simulation.config import SimulateConfig
 from data.simulation.particles import read, write
-from data.simulation.stage import Chunk, run, simulate_chunk
+from data.simulation.stage import run
 from data.simulation.writer import pair_columns, read_provenance
 from data.sources import open_source
 
-FILES = ("diphoton", "gamma_jet", "gun", "higgs")
+FILES = ("diphoton_000", "gamma_jet_000", "gun_000", "gun_001", "higgs_000")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def short_files() -> Iterator[None]:
+    """Files of one chunk, so that 330 events fill two."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "CHUNKS_PER_FILE", 1)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +63,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory, lists: Path) -> Path:
 
 
 def test_trees_have_the_ntuples_branches(sample: Path) -> None:
-    with uproot.open(sample / "higgs.root") as file:
+    with uproot.open(sample / "higgs_000.root") as file:
         tree, truth = file["fevt/RHTree"], file["fevt/Truth"]
         shapes = {
             "EB_energy": 61200, "EB_time": 61200, "EEm_energy": 10000, "EEp_energy": 10000,
@@ -76,7 +87,7 @@ def test_trees_have_the_ntuples_branches(sample: Path) -> None:
 
 
 def test_written_photons_are_the_standard_reconstruction_of_the_written_hits(sample: Path) -> None:
-    with open_source(sample / "higgs.root") as source:
+    with open_source(sample / "higgs_000.root") as source:
         assert source.origin == "simulation"
         batch = next(source.batches(0, 40, 40))
     clusters = find_photons(batch.hits["EB"], batch.hits["HBHE"], batch.vertex_z)
@@ -87,7 +98,7 @@ def test_written_photons_are_the_standard_reconstruction_of_the_written_hits(sam
 
 
 def test_truth_is_consistent(sample: Path) -> None:
-    with uproot.open(sample / "higgs.root") as file:
+    with uproot.open(sample / "higgs_000.root") as file:
         truth = file["fevt/Truth"].arrays()
     assert np.median(truth.gen_mass) == pytest.approx(125.0, abs=0.1)
     z = ak.broadcast_arrays(truth.vertex_z, truth.gen_eta)[0]
@@ -120,13 +131,56 @@ def test_files_do_not_depend_on_the_number_of_workers(
 
 def test_complete_files_are_kept_and_damaged_ones_made_again(sample: Path, lists: Path) -> None:
     before = {n: (sample / f"{n}.root").stat().st_mtime_ns for n in FILES}
-    kept = contents(sample / "higgs.root")["fevt/RHTree/EB_energy"]
-    damaged = sample / "higgs.root"
+    kept = contents(sample / "higgs_000.root")["fevt/RHTree/EB_energy"]
+    damaged = sample / "higgs_000.root"
     damaged.write_bytes(damaged.read_bytes()[:1000])
     run(configuration(sample, lists))
     after = {n: (sample / f"{n}.root").stat().st_mtime_ns for n in FILES}
-    assert [n for n in FILES if before[n] != after[n]] == ["higgs"]
+    assert [n for n in FILES if before[n] != after[n]] == ["higgs_000"]
     np.testing.assert_array_equal(contents(damaged)["fevt/RHTree/EB_energy"], kept)
+
+
+def test_a_larger_sample_keeps_complete_files_and_a_smaller_one_removes_them(
+    sample: Path, lists: Path, tmp_path: Path
+) -> None:
+    def simulate(n: int) -> dict[str, int]:
+        events = {"gun": n, "higgs": 0, "diphoton": 0, "gamma_jet": 0}
+        metrics = run(configuration(tmp_path, lists, events=events))
+        found = sorted(tmp_path.glob("*.root"))
+        assert [f.name for f in found] == metrics["gun"]["files"]
+        assert metrics["gun"]["simulated"] == n
+        return {f.name: f.stat().st_mtime_ns for f in found}
+
+    small, large = simulate(325), simulate(330)
+    assert list(large) == ["gun_000.root", "gun_001.root"]
+    assert small["gun_000.root"] == large["gun_000.root"]
+    assert small["gun_001.root"] != large["gun_001.root"]
+    for name in large:
+        one, two = (contents(folder / name) for folder in (sample, tmp_path))
+        np.testing.assert_array_equal(one["fevt/Truth/gen_pt"], two["fevt/Truth/gen_pt"])
+    assert list(simulate(320)) == ["gun_000.root"]
+
+
+def test_the_rate_is_told_for_what_was_simulated(lists: Path, tmp_path: Path) -> None:
+    events = {"higgs": 20, "diphoton": 0, "gamma_jet": 0}
+    first, again = (run(configuration(tmp_path, lists, events=events)) for _ in range(2))
+    hours = first["higgs"]["hours_for_100000"]
+    assert hours == pytest.approx(100_000 / first["higgs"]["events_per_second"] / 3600)
+    assert again["higgs"]["events_per_second"] is None
+
+
+def test_a_file_may_hold_no_event(lists: Path, tmp_path: Path) -> None:
+    some = read(lists / "minimum_bias_0.npz.xz").take(np.arange(3))  # no photon above 15 GeV
+    folder = tmp_path / "lists"
+    folder.mkdir()
+    write(folder / "minimum_bias_0.npz.xz", read(lists / "minimum_bias_0.npz.xz"))
+    write(folder / "higgs_0.npz.xz", some)
+    events = {"diphoton": 0, "gamma_jet": 0}
+    metrics = run(configuration(tmp_path, folder, events=events, keep_all=False))
+    assert (metrics["higgs"]["simulated"], metrics["higgs"]["written"]) == (3, 0)
+    with open_source(tmp_path / "higgs_000.root") as source:
+        assert source.n_events == 0
+        assert source.has_truth
 
 
 def test_another_seed_gives_other_events_and_provenance_tells(
@@ -134,14 +188,15 @@ def test_another_seed_gives_other_events_and_provenance_tells(
 ) -> None:
     events = {"higgs": 20, "diphoton": 0, "gamma_jet": 0}
     run(configuration(tmp_path, lists, events=events, seed=2))
-    assert [f.name for f in tmp_path.glob("*.root")] == ["higgs.root"]
-    one, two = (contents(f / "higgs.root")["fevt/Truth/vertex_z"] for f in (sample, tmp_path))
+    assert [f.name for f in tmp_path.glob("*.root")] == ["higgs_000.root"]
+    one, two = (contents(f / "higgs_000.root")["fevt/Truth/vertex_z"] for f in (sample, tmp_path))
     assert not np.isin(one, two).any()
-    provenance = read_provenance(tmp_path / "higgs.root")
+    provenance = read_provenance(tmp_path / "higgs_000.root")
     assert provenance is not None
     assert provenance["origin"] == "simulation"
     assert provenance["seed"] == 2
     assert provenance["config"]["pileup"] == 20
+    assert provenance["entries"] == [0, 20]
     assert provenance["generator"]["higgs"][0]["process"] == "higgs"
     assert (provenance["simulated"], provenance["written"]) == (20, 20)
     json.dumps(provenance)

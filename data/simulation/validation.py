@@ -20,9 +20,9 @@ from common.progress import log, setup_logging
 from data.batch import Hits
 from data.reconstruction import Clusters
 from data.simulation import activity
+from data.simulation.chunks import CHUNK, Chunk, simulate_chunk
 from data.simulation.config import SHIPPED_LISTS
 from data.simulation.detector import VERTEX_EFFICIENCY, SimulatedEvents, select_events
-from data.simulation.stage import CHUNK, Chunk, simulate_chunk
 from data.simulation.writer import pair_columns
 from data.sources import open_source
 

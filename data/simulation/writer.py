@@ -56,7 +56,7 @@ _TRUE_JET_BRANCHES = {
     "GenPt": "generated_pt",
 }
 _TRUE_BRANCHES = ("energy", "pt", "eta", "phi", "u", "v")
-_HBHE_ROWS_EB = slice(11, 45)
+_HBHE_CELLS_EB = slice(11 * 72, 45 * 72)
 
 
 def leading_pair(events: SimulatedEvents) -> tuple[NDArray[np.bool_], dict[str, NDArray]]:
@@ -103,7 +103,7 @@ def _images(hits: dict[str, Hits]) -> dict[str, NDArray]:
     hbhe = _dense(hits["HBHE"], N_HBHE, hits["HBHE"].energy)
     eb = hits["EB"]
     time = np.zeros(len(eb.energy), np.float32) if eb.time is None else eb.time
-    barrel_towers = hbhe.reshape(-1, 56, 72)[:, _HBHE_ROWS_EB].reshape(len(hbhe), -1)
+    barrel_towers = hbhe[:, _HBHE_CELLS_EB]
     return {
         "EB_energy": _dense(eb, N_EB, eb.energy),
         "EB_time": _dense(eb, N_EB, time),
@@ -228,7 +228,8 @@ class RHTreeWriter:
     def write(self, events: SimulatedEvents, lumi: int, number: NDArray[np.int64]) -> None:
         """Append events with their luminosity section and their numbers (N,)."""
         entry = np.arange(len(events))
-        for first in range(0, len(events), EVENTS_PER_BASKET):
+        # of no events at least the trees are made: a file may hold none
+        for first in range(0, max(len(events), 1), EVENTS_PER_BASKET):
             rows = (entry >= first) & (entry < first + EVENTS_PER_BASKET)
             self._write_basket(select_events([(events, rows)]), lumi, number[rows])
 
@@ -236,6 +237,7 @@ class RHTreeWriter:
         n = len(events)
         self._extend(
             "fevt/RHTree",
+            n,
             {
                 "eventId": number.astype(np.uint64),
                 "runId": np.full(n, 1 + self._label, np.uint32),
@@ -248,19 +250,20 @@ class RHTreeWriter:
                 "nVtx": events.n_vertices.astype(np.int32),
             },
         )
-        self._extend("fevt/Truth", _truth(events, self._label))
+        self._extend("fevt/Truth", n, _truth(events, self._label))
         self.written += n
 
     def write_provenance(self, provenance: dict[str, Any]) -> None:
         """Write the JSON string ``fevt/provenance``."""
         self._file["fevt/provenance"] = json.dumps(provenance, sort_keys=True)
 
-    def _extend(self, name: str, columns: dict[str, Any]) -> None:
+    def _extend(self, name: str, n_events: int, columns: dict[str, Any]) -> None:
         if name not in self._trees:
             self._trees[name] = self._file.mktree(
                 name, _types(columns), counter_name=_counter, field_name=_field
             )
-        self._trees[name].extend(columns)
+        if n_events:
+            self._trees[name].extend(columns)
 
 
 def read_provenance(path: Path) -> dict[str, Any] | None:
