@@ -53,6 +53,18 @@ def auc(score: ArrayLike, is_signal: ArrayLike) -> float:
     return float(excess / (n_signal * n_background))
 
 
+def weighted_auc(score: ArrayLike, is_signal: ArrayLike, weight: ArrayLike) -> float:
+    """Area under the ROC curve of weighted events, ties counting one half; NaN without a class."""
+    signal = np.asarray(is_signal, dtype=bool)
+    weight = np.asarray(weight, dtype=np.float64)
+    _, place = np.unique(np.asarray(score, dtype=np.float64), return_inverse=True)
+    here, background = (np.bincount(place, weight * part) for part in (signal, ~signal))
+    total = here.sum() * background.sum()
+    if total == 0:
+        return float("nan")
+    return float((here * (np.cumsum(background) - background / 2)).sum() / total)
+
+
 def _ranks(values: FloatArray) -> FloatArray:
     """Ranks from one, equal values sharing their mean; all NaN where a value is."""
     if np.isnan(values).any():

@@ -15,6 +15,7 @@ from common.metrics import (
     paired_auc_difference,
     relative_sigma_eff,
     sigma_eff,
+    weighted_auc,
 )
 
 
@@ -67,3 +68,15 @@ def test_a_paired_difference_is_surer_than_two_single_values() -> None:
     difference = paired_auc_difference(score, other, truth)
     assert difference.error < 0.3 * auc_with_error(score, truth).error
     assert difference.value == pytest.approx(auc(score, truth) - auc(other, truth))
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_weighted_auc(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    is_signal = np.arange(60) % 3 == 0
+    score, weight = rng.integers(0, 9, 60) + is_signal, rng.uniform(0.1, 2, 60)
+    expected = roc_auc_score(is_signal, score, sample_weight=weight)
+    assert weighted_auc(score, is_signal, weight) == pytest.approx(expected)
+    assert weighted_auc(score, is_signal, np.ones(60)) == pytest.approx(auc(score, is_signal))
+    assert np.isnan(weighted_auc(score, np.zeros(60, bool), weight))

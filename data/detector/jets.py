@@ -124,11 +124,29 @@ def jet_crops(
     for name in layers:
         if image(name).shape != ECAL_SHAPE:
             raise ConfigError(f"{name} is no 280 x 360 image: a jet's window needs such layers")
+    windows = jet_pixels(hits, event, seed_row, seed_column, layers, size, upsampling)
+    return scatter(windows, len(np.asarray(event)), (size, size))
+
+
+def jet_pixels(
+    hits: Mapping[str, Hits],
+    event: ArrayLike,
+    seed_row: ArrayLike,
+    seed_column: ArrayLike,
+    layers: Sequence[str] = JET_LAYERS,
+    size: int = JET_SIZE,
+    upsampling: Upsampling = "conserving",
+) -> list[Pixels]:
+    """The filled pixels of each layer of the windows that `jet_crops` makes dense.
+
+    Returns
+    -------
+    One `Pixels` a layer: `event` is the jet, `cell` is row * size + column, -1 outside.
+    """
     event, row, column = (np.asarray(a, dtype=np.int64) for a in (event, seed_row, seed_column))
-    windows = [
+    return [
         _windows(make_pixels(name, hits, upsampling), event, row, column, size) for name in layers
     ]
-    return scatter(windows, len(event), (size, size))
 
 
 def _windows(pixels: Pixels, event: IntArray, row: IntArray, column: IntArray, size: int) -> Pixels:

@@ -92,7 +92,7 @@ def _cut_out(
     event = np.repeat(np.arange(stop - start), np.diff(jets.offsets))
     wanted = {c for part in JET_LAYERS for c in image(part).channels}
     hits = {channel: store.hits(channel, start, stop) for channel in wanted}
-    row, column = _seeds(jets, event, hits["HBHE"])
+    row, column = seeds_of(jets, event, hits["HBHE"])
     keep = contained(row)
     images = jet_crops(
         hits, event[keep], row[keep], column[keep], size=JET_SIZE, upsampling=convention
@@ -101,7 +101,8 @@ def _cut_out(
     return event[keep], Jets(images, _columns(store, start, stop, keep) | found)
 
 
-def _seeds(jets: Collection, event: NDArray, towers: Hits) -> tuple[NDArray, NDArray]:
+def seeds_of(jets: Collection, event: NDArray, towers: Hits) -> tuple[NDArray, NDArray]:
+    """Row and column of each jet's seed tower: the source's, else the highest near its axis."""
     if "seed_row" in jets.columns and "seed_column" in jets.columns:
         return jets.columns["seed_row"], jets.columns["seed_column"]
     return jet_seeds(towers, event, jets.columns["eta"], jets.columns["phi"])
