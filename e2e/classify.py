@@ -13,16 +13,18 @@ from common.files import atomic_path, sha256
 from common.progress import log
 from common.runs import RunFolder
 from data.store import EventStore
-from e2e.config import ClassifyConfig
+from e2e.config import ClassifyConfig, InputConfig
 from e2e.evaluation import tables
 from e2e.evaluation.blindness import blindness_test
 from e2e.evaluation.merit import HeldOut, auc_table, mass_sculpting, signal_efficiencies
 from e2e.evaluation.scores import PAIRS, pair_auc, softmax
 from e2e.inputs.diphoton import read_inputs
+from e2e.inputs.events import Targets
 from e2e.inputs.kinematics import Pairs
 from e2e.labels import CLASS_NAMES, Labels
 from e2e.low_level.export import export_low_level
 from e2e.low_level.scores_file import write_scores
+from e2e.low_level.targets import has_crystal_truth, share_targets
 from e2e.training.devices import set_threads
 from e2e.training.jobs import Job, Workbench, plan, run_jobs, split_of
 from e2e.training.split import fold_of
@@ -50,7 +52,8 @@ def run(config: ClassifyConfig) -> Path:
         models = folder.path("models")
         models.mkdir(exist_ok=True)
         provenance = _provenance(folder, config)
-        bench = Workbench(config, inputs, labels, models, provenance)
+        targets = further_targets(store, config.inputs, mass)
+        bench = Workbench(config, inputs, labels, models, provenance, targets)
         folder.log.info("classify: %d events with a pair", int(inputs.usable.sum()))
         results = run_jobs(plan(config), bench)
         set_threads(config.threads * config.workers)  # what follows has the machine to itself
@@ -68,6 +71,15 @@ def run(config: ClassifyConfig) -> Path:
     _plots(folder, bench, held_out, simulation)
     folder.complete()
     return folder.folder
+
+
+def further_targets(store: EventStore, inputs: InputConfig, mass: NDArray[np.floating]) -> Targets:
+    """What may be learned beyond classes: m_gg is kept from the score, shares need their truth."""
+    tables: dict[str, NDArray] = {"mass": mass.astype(np.float32)}
+    if not (inputs.hits and has_crystal_truth(store)):
+        return Targets(tables)
+    shares = share_targets(store, inputs)
+    return Targets({**tables, **shares.tables}, shares.images)
 
 
 def _provenance(folder: RunFolder, config: ClassifyConfig) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from e2e.networks.layers import convolution, laid_out, pooled, residual_stages
 
 if TYPE_CHECKING:
     from e2e.config import InputConfig, NetworkConfig
+from e2e.networks.share import ShareDecoder
 
 IMAGE_CHANNELS = 3
 MAP_SIZE = 4  # side in pixels of the exported feature map
@@ -31,19 +32,19 @@ class CropEncoder(nn.Module):
         self.stem = convolution(IMAGE_CHANNELS, config.widths[0], size=4, stride=2)
         self.stages = residual_stages(config.widths, config.blocks)
 
-    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """(P, 3, S, S) to an embedding (P, 2 C) and a feature map (P, C', 4, 4).
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        """(P, 3, S, S) to an embedding (P, 2 C), a feature map (P, C', 4, 4), and all stages.
 
         The map is the middle of the first stage's output: a pixel is two crystals wide, so that
         it covers the eight by eight crystals round the photon.
         """
-        images = self.stages[0](self.stem(laid_out(crops)))
-        margin = (images.shape[-1] - MAP_SIZE) // 2
-        inner = slice(margin, margin + MAP_SIZE)
-        feature_map = images[:, :, inner, inner]
-        for stage in self.stages[1:]:
+        images, outputs = self.stem(laid_out(crops)), []
+        for stage in self.stages:
             images = stage(images)
-        return pooled(images), feature_map
+            outputs.append(images)
+        margin = (outputs[0].shape[-1] - MAP_SIZE) // 2
+        inner = slice(margin, margin + MAP_SIZE)
+        return pooled(images), outputs[0][:, :, inner, inner], tuple(outputs)
 
 
 class ContextBranch(nn.Module):
@@ -75,10 +76,9 @@ class DiphotonNetwork(EventNetwork):
     Energies enter as log(1 + E/GeV): showers fall over three decades.
     """
 
-    needs = ("crops", "context", "kinematics")
-
     def __init__(self, config: NetworkConfig, inputs: InputConfig) -> None:
         super().__init__()
+        self.needs = ("crops", "context", "kinematics") + (("hits",) if inputs.hits else ())
         self.encoder = CropEncoder(config)
         self.context = ContextBranch(config, inputs) if config.context_widths else None
         features = 2 * config.widths[-1] + (self.context.outputs if self.context else 0)
@@ -96,10 +96,13 @@ class DiphotonNetwork(EventNetwork):
             nn.Linear(config.hidden, config.classes),
         )
 
+        # Built last, so that the other weights do not depend on whether it is there.
+        self.share = ShareDecoder(config, IMAGE_CHANNELS + 1) if inputs.hits else None
+
     def forward_features(self, inputs: Mapping[str, Tensor]) -> Features:
         """Embedding and feature map of each photon from its crop alone; context and kinematics."""
         crops = torch.log1p(inputs["crops"])
-        embedding, feature_map = self.encoder(crops.flatten(0, 1))
+        embedding, feature_map, stages = self.encoder(crops.flatten(0, 1))
         context = None
         if self.context is not None:
             context = self.context(inputs["context"].flatten(0, 1)).unflatten(0, (-1, 2))
@@ -108,6 +111,7 @@ class DiphotonNetwork(EventNetwork):
             context,
             embedding.unflatten(0, (-1, 2)),
             feature_map.unflatten(0, (-1, 2)),
+            stages,
         )
 
     def forward_head(self, features: Features) -> Tensor:
@@ -118,6 +122,14 @@ class DiphotonNetwork(EventNetwork):
     def forward_prompt(self, features: Features) -> Tensor:
         """(B, 2) logits of each photon being prompt."""
         return self.prompt(self._photons(features)).squeeze(-1)
+
+    def forward_share(self, features: Features, inputs: Mapping[str, Tensor]) -> Tensor | None:
+        """(B, 2, 1, S, S) logits of each crystal's share, where the configuration has the head."""
+        if self.share is None:
+            return None
+        images = torch.cat([inputs["crops"], inputs["hits"]], dim=2)
+        shares = self.share(torch.log1p(images).flatten(0, 1), features.stages)
+        return shares.unflatten(0, (-1, 2))
 
     def _photons(self, features: Features) -> Tensor:
         """(B, 2, C) of each photon: its own features, pt over m, and eta."""

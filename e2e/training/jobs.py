@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +59,17 @@ class Job:
 
 @dataclass
 class Workbench:
-    """What every job needs; sent to each worker once."""
+    """What every job needs; sent to each worker once.
+
+    `targets` holds what may be learned beyond classes and prompt photons: `mass`, `share`.
+    """
 
     config: ClassifyConfig
     inputs: EventInputs
     labels: Labels
     folder: Path
     provenance: dict[str, Any]
+    targets: Targets = field(default_factory=lambda: Targets({}))
 
 
 def plan(config: ClassifyConfig) -> list[Job]:
@@ -148,6 +152,7 @@ def _train_network(
     show_progress: bool,
 ) -> NDArray[np.float32]:
     network, training = settings(job, bench.config)
+    known = {"label": labels.label, "weight": weight, "prompt": labels.prompt}
     task = TrainingTask(
         name=job.name,
         network=network,
@@ -155,7 +160,7 @@ def _train_network(
         inputs=bench.config.inputs,
         train=split.train,
         validation=split.validation,
-        targets=Targets({"label": labels.label, "weight": weight, "prompt": labels.prompt}),
+        targets=Targets({**known, **bench.targets.tables}, bench.targets.images),
         seed=bench.config.seed + job.fold,
     )
     trainer = Trainer(task, bench.inputs, bench.folder)
@@ -175,11 +180,13 @@ def settings(job: Job, config: ClassifyConfig) -> tuple[NetworkConfig, TrainingC
     if job.model == "kinematics":
         network = network.model_copy(update={"kind": "kinematics"})
     if job.is_control:
-        # Without the auxiliary loss, which knows jets from photons, the classes are exchangeable.
+        # Without the auxiliary losses, which know jets from photons, the classes are exchangeable.
         update = {
             "epochs": config.evaluation.control_epochs,
             "batch_size": 64,
             "prompt_loss": 0.0,
+            "share_loss": 0.0,
+            "decorrelation": "none",
             "tensorboard": False,
         }
         training = training.model_copy(update=update)

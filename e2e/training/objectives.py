@@ -11,12 +11,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from common.errors import ConfigError
 from common.metrics import auc
 from e2e.evaluation.scores import PAIRS, binary_score
+from e2e.labels import HIGGS
 from e2e.networks.base import EventNetwork
+from e2e.training.distance_correlation import squared_distance_correlation
 
 if TYPE_CHECKING:
     from e2e.config import TrainingConfig
+
+
+_PAIRWISE_ROWS = 2000  # of which a distance correlation is made in a validation
 
 
 class Objective(nn.Module):
@@ -55,8 +61,14 @@ class Objective(nn.Module):
 class Classification(Objective):
     """Cross entropy of classes, each event with its weight; targets `label` and `weight`.
 
-    Where `prompt` (B, 2) is among the targets and the network has such a head, an auxiliary loss
-    asks whether each photon is prompt; NaN is unknown.
+    Further losses are added where the targets for them are there, each with its weight in the
+    training configuration:
+
+    * `prompt` (B, 2): is each photon prompt? NaN is unknown; needs a network with such a head.
+    * image `share` (B, 2, 1, S, S) with table `share_known` (B,): which part of each crystal's
+      energy is of prompt photons; needs a network with such a head, which sees the image `hits`.
+    * `mass` (B,) in GeV, if `decorrelation` is `disco`: the squared distance correlation of the
+      Higgs score and m_gg over the background.
     """
 
     def forward(
@@ -79,7 +91,16 @@ class Classification(Objective):
             losses = losses + self.config.prompt_loss * prompt_losses(
                 prompt_logits, targets["prompt"]
             )
-        return (losses * targets["weight"]).mean()
+        loss = (losses * targets["weight"]).mean()
+        share_logits = self.network.forward_share(features, inputs)
+        if share_logits is not None and self.config.share_loss > 0 and "share" in target_images:
+            shares = share_loss(
+                share_logits, target_images["share"], inputs["hits"], targets["share_known"]
+            )
+            loss = loss + self.config.share_loss * shares
+        if self.config.decorrelation == "disco":
+            loss = loss + self.config.decorrelation_weight * mass_penalty(logits, targets)
+        return loss
 
     def validate(
         self, outputs: NDArray[np.float32], targets: Mapping[str, NDArray]
@@ -93,6 +114,12 @@ class Classification(Objective):
             used = (label == signal) | (label == background)
             score = binary_score(outputs[used], signal, background)
             found[f"auc_{name}"] = auc(score, label[used] == signal)
+        if "mass" in targets:
+            some = slice(_PAIRWISE_ROWS)  # its cost grows as the square
+            tensors = {n: torch.from_numpy(targets[n][some]) for n in ("label", "weight", "mass")}
+            found["mass_correlation"] = float(
+                mass_penalty(torch.from_numpy(outputs[some]), tensors)
+            )
         return found
 
 
@@ -103,6 +130,37 @@ def prompt_losses(logits: Tensor, prompt: Tensor) -> Tensor:
         logits.float(), torch.where(known, prompt, 0.0), reduction="none"
     )
     return (losses * known).mean(dim=1)
+
+
+def share_loss(logits: Tensor, share: Tensor, hits: Tensor, known: Tensor) -> Tensor:
+    """Binary cross entropy of crystals' shares, each crystal weighted by its energy.
+
+    Parameters
+    ----------
+    logits, share, hits
+        (B, 2, 1, S, S): prediction; true share of prompt photons; energy of the rechit in GeV, 0
+        for none.
+    known
+        (B,) whether an event's shares are known.
+    """
+    losses = functional.binary_cross_entropy_with_logits(logits.float(), share, reduction="none")
+    energy = hits * known.float().view(-1, 1, 1, 1, 1)
+    return (losses * energy).sum() / energy.sum().clamp(min=1e-6)
+
+
+def mass_penalty(logits: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
+    """Squared distance correlation of the Higgs score and m_gg over the weighted background.
+
+    Raises
+    ------
+    ConfigError
+        If the targets hold no mass.
+    """
+    if "mass" not in targets:
+        raise ConfigError("training.decorrelation=disco: this training is given no mass")
+    used = (targets["label"] != HIGGS) & torch.isfinite(targets["mass"])
+    score = logits.float().softmax(dim=1)[used, HIGGS]
+    return squared_distance_correlation(score, targets["mass"][used], targets["weight"][used])
 
 
 OBJECTIVES: dict[str, type[Objective]] = {"classification": Classification}
