@@ -210,6 +210,11 @@ def _rehadronised_events(pythia: Any, tally: dict[str, int]) -> Iterator[Generat
                 yield GeneratedEvent(particles, tally["partons"], n_prompt)
 
 
+def settings_of(process: str) -> list[str]:
+    """Pythia's settings of a process, as they are kept with its lists; without the seed."""
+    return [*_COMMON, *RECIPES[process].settings]
+
+
 def generate(
     process: str, n_events: int, seed: int, tick: Callable[[], object] | None = None
 ) -> ParticleLists:
@@ -240,7 +245,7 @@ def generate(
     lists.info = {
         "process": process,
         "generator": f"Pythia {pythia.settings.parm('Pythia:versionNumber'):.3f}",
-        "settings": [*_COMMON, *recipe.settings],
+        "settings": settings_of(process),
         "seed": seed,
         "rehadronisations": REHADRONISATIONS if recipe.rehadronise else 1,
         "accepted": n_events,
