@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from e2e.inputs.kinematics import KINEMATIC_ETAS
+from e2e.inputs.sparse import Mirrors
 from e2e.inputs.tabular import odd_columns
 
 # Columns of each table whose sign a mirror in phi, and one in z, changes.
@@ -29,19 +33,24 @@ def mirror(inputs: dict[str, Tensor], flip_phi: Tensor, mirror_z: Tensor) -> dic
             shape = (-1, *[1] * (values.dim() - 1))
             values = torch.where(flip_phi.view(shape), values.flip(-1), values)
             values = torch.where(mirror_z.view(shape), values.flip(-2), values)
-        elif name in _ODD:
-            sign = torch.ones_like(values)
-            for columns, chosen in zip(_ODD[name], (flip_phi, mirror_z), strict=True):
-                flipped = torch.where(chosen, -1.0, 1.0)[:, None].to(sign.dtype)
-                sign[:, list(columns)] *= flipped
-            values = values * sign
+        else:
+            values = mirror_table(name, values, flip_phi, mirror_z)
         result[name] = values
     return result
 
 
-def random_mirror(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+def mirror_table(name: str, values: Tensor, flip_phi: Tensor, mirror_z: Tensor) -> Tensor:
+    """(B, columns) of a table, signs changed where its columns are known to change them."""
+    if name not in _ODD:
+        return values
+    sign = torch.ones_like(values)
+    for columns, chosen in zip(_ODD[name], (flip_phi, mirror_z), strict=True):
+        flipped = torch.where(chosen, -1.0, 1.0)[:, None].to(sign.dtype)
+        sign[:, list(columns)] *= flipped
+    return values * sign
+
+
+def draw_mirrors(events: int, seed: Sequence[int]) -> Mirrors:
     """Mirror each event in phi and in z with probability one half each."""
-    first = next(iter(inputs.values()))
-    # Drawn on the CPU, so that the same seed gives the same events on every device.
-    draws = (torch.rand(2, len(first)) < 0.5).to(first.device)
-    return mirror(inputs, draws[0], draws[1])
+    # Drawn on the host, so that the same seed gives the same events on every device.
+    return Mirrors(*(np.random.default_rng(seed).random((2, events)) < 0.5))

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from e2e.inputs.sparse import SparseImages, concatenate
+from e2e.inputs.augmentation import mirror_table
+from e2e.inputs.sparse import Mirrors, SparseImages, concatenate, to_device
 
 
 @dataclass
@@ -37,28 +38,44 @@ class EventInputs:
         return len(self.usable)
 
     def batch(
-        self, rows: NDArray[np.integer], needs: Iterable[str], device: torch.device | str = "cpu"
+        self,
+        rows: NDArray[np.integer],
+        needs: Iterable[str],
+        device: torch.device | str = "cpu",
+        mirrors: Mirrors | None = None,
     ) -> dict[str, Tensor]:
-        """Tensors of the given rows: the images and tables named in `needs`."""
+        """Tensors of the given rows, mirrored or not: the images and tables named in `needs`."""
+        device = torch.device(device)
         tensors: dict[str, Tensor] = {}
         for name in needs:
             if name in self.images:
-                tensors[name] = self.images[name].dense(rows, device)
-            else:
-                tensors[name] = torch.from_numpy(np.nan_to_num(self.tables[name][rows])).to(device)
+                tensors[name] = self.images[name].dense(rows, device, mirrors)
+                continue
+            values = to_device(torch.from_numpy(np.nan_to_num(self.tables[name][rows])), device)
+            if mirrors is not None:
+                chosen = [to_device(torch.from_numpy(each), device) for each in mirrors]
+                values = mirror_table(name, values, *chosen)
+            tensors[name] = values
         return tensors
 
+    def take(self, rows: NDArray[np.integer], needs: Iterable[str]) -> EventInputs:
+        """The given rows of the images and tables named in `needs`."""
+        needs = set(needs)
+        return EventInputs(
+            {n: images.take(rows) for n, images in self.images.items() if n in needs},
+            {n: values[rows] for n, values in self.tables.items() if n in needs},
+            self.usable[rows],
+        )
+
     def digest(self, rows: NDArray[np.integer], needs: Sequence[str]) -> bytes:
-        """Hash of what a training on `rows` depends on."""
+        """Hash of what `rows` hold, in this order, wherever in a store they lie."""
         found = hashlib.sha256()
         for name in sorted(needs):
+            found.update(name.encode())
             if name in self.images:
-                images = self.images[name]
-                arrays: tuple[NDArray, ...] = (images.offsets, images.pixel, images.value)
+                found.update(self.images[name].digest(rows))
             else:
-                arrays = (self.tables[name][rows],)
-            for array in arrays:
-                found.update(np.ascontiguousarray(array).tobytes())
+                found.update(np.ascontiguousarray(self.tables[name][rows]).tobytes())
         return found.digest()
 
 
@@ -88,17 +105,26 @@ class Targets:
     images: Mapping[str, SparseImages] = field(default_factory=dict)
 
     def batch(
-        self, rows: NDArray[np.integer], device: torch.device | str = "cpu"
+        self,
+        rows: NDArray[np.integer],
+        device: torch.device | str = "cpu",
+        mirrors: Mirrors | None = None,
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Tables and images of the given rows."""
-        tables = {n: torch.from_numpy(values[rows]).to(device) for n, values in self.tables.items()}
-        return tables, {n: images.dense(rows, device) for n, images in self.images.items()}
+        """Tables of the given rows, and their images, mirrored or not."""
+        device = torch.device(device)
+        tables = {
+            name: to_device(torch.from_numpy(values[rows]), device)
+            for name, values in self.tables.items()
+        }
+        images = {name: found.dense(rows, device, mirrors) for name, found in self.images.items()}
+        return tables, images
 
     def digest(self, rows: NDArray[np.integer]) -> bytes:
-        """Hash of what a training on `rows` learns from."""
+        """Hash of what `rows` hold, in this order."""
         found = hashlib.sha256()
         for name in sorted(self.tables):
+            found.update(name.encode())
             found.update(np.ascontiguousarray(self.tables[name][rows]).tobytes())
         for name in sorted(self.images):
-            found.update(np.ascontiguousarray(self.images[name].value).tobytes())
+            found.update(name.encode() + self.images[name].digest(rows))
         return found.digest()

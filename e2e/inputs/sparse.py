@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+
+class Mirrors(NamedTuple):
+    """Which of B events are mirrored, both (B,) bool: in phi, and in z."""
+
+    flip_phi: NDArray[np.bool_]
+    mirror_z: NDArray[np.bool_]
+
+
+def to_device(values: Tensor, device: torch.device) -> Tensor:
+    """Copy to a device without waiting for it."""
+    if values.device == device:
+        return values
+    if device.type == "cuda" and values.device.type == "cpu":
+        # From memory that cannot be paged out the copy runs beside the computation.
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)
 
 
 @dataclass
@@ -32,6 +51,9 @@ class SparseImages:
     pixel: NDArray[np.int32]
     value: NDArray[np.float32]
     shape: tuple[int, ...]
+    _held: dict[torch.device, tuple[Tensor, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -53,16 +75,77 @@ class SparseImages:
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         return cls(offsets, (key % pixels).astype(np.int32), total.astype(np.float32), shape)
 
-    def dense(self, rows: NDArray[np.integer], device: torch.device | str = "cpu") -> Tensor:
-        """(B, *shape) float32 images of the given events, scattered on `device`."""
-        first, count = self.offsets[rows], np.diff(self.offsets)[rows]
-        ends = np.cumsum(count)
-        entry = np.arange(ends[-1] if len(ends) else 0) + np.repeat(first - ends + count, count)
+    def dense(
+        self,
+        rows: NDArray[np.integer],
+        device: torch.device | str = "cpu",
+        mirrors: Mirrors | None = None,
+    ) -> Tensor:
+        """(B, *shape) float32 images of the given events, scattered on `device`.
+
+        With `mirrors` the chosen images are reversed along the last axis or the one before:
+        entries move, so that it costs what the entries do.
+        """
+        device = torch.device(device)
+        # Known on the host, so that the device need not be waited for.
+        total = int((self.offsets[rows + 1] - self.offsets[rows]).sum())
+        offsets, pixel, value = self._held.get(device) or self._on_host()
+        row = to_device(torch.from_numpy(np.asarray(rows, dtype=np.int64)), offsets.device)
+        first = offsets[row]
+        count = offsets[row + 1] - first
+        image = torch.repeat_interleave(count, output_size=total)
+        entry = torch.arange(total, device=image.device) + (first - count.cumsum(0) + count)[image]
+        place = pixel[entry].long()
+        if mirrors is not None:
+            place += self._moved(place, mirrors, image)
         pixels = math.prod(self.shape)
-        place = np.repeat(np.arange(len(rows)) * pixels, count) + self.pixel[entry]
+        place += image * pixels
         flat = torch.zeros(len(rows) * pixels, device=device)
-        flat[torch.from_numpy(place).to(device)] = torch.from_numpy(self.value[entry]).to(device)
+        flat.index_put_((to_device(place, device),), to_device(value[entry], device))
         return flat.view(len(rows), *self.shape)
+
+    def _moved(self, pixel: Tensor, mirrors: Mirrors, image: Tensor) -> Tensor:
+        """(M,) by how much a mirror moves each entry's flat index."""
+        flip_phi, mirror_z = (to_device(torch.from_numpy(m), pixel.device) for m in mirrors)
+        height, width = self.shape[-2:]
+        along_phi = (width - 1 - 2 * (pixel % width)) * flip_phi[image]
+        along_z = (height - 1 - 2 * (pixel // width % height)) * width * mirror_z[image]
+        return along_phi + along_z
+
+    def reside(self, device: torch.device) -> None:
+        """Keep a copy on `device`, so that batches there are made without the host."""
+        self._held[device] = tuple(array.to(device) for array in self._on_host())
+
+    def _on_host(self) -> tuple[Tensor, ...]:
+        return tuple(torch.from_numpy(a) for a in (self.offsets, self.pixel, self.value))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_held": {}}  # what a device holds stays in this process
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the arrays."""
+        return self.offsets.nbytes + self.pixel.nbytes + self.value.nbytes
+
+    def digest(self, rows: NDArray[np.integer]) -> bytes:
+        """Hash of the given events' images, in this order."""
+        entry, count = self._entries(rows)
+        found = hashlib.sha256(repr(self.shape).encode())
+        for array in (count, self.pixel[entry], self.value[entry]):
+            found.update(np.ascontiguousarray(array).tobytes())
+        return found.digest()
+
+    def _entries(self, rows: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Entries of the given events, in this order, and how many each has."""
+        count = self.offsets[rows + 1] - self.offsets[rows]
+        first = np.repeat(self.offsets[rows] - np.cumsum(count) + count, count)
+        return first + np.arange(len(first)), count
+
+    def take(self, rows: NDArray[np.integer]) -> SparseImages:
+        """The given events' images, in this order."""
+        entry, count = self._entries(rows)
+        offsets = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
+        return SparseImages(offsets, self.pixel[entry], self.value[entry], self.shape)
 
     def channel_scales(
         self, rows: NDArray[np.integer], channels: int, events: int = 2000
@@ -72,9 +155,7 @@ class SparseImages:
         Of at most `events` of the rows; channels are the third axis from the end.
         """
         rows = rows[:events]
-        count = np.diff(self.offsets)[rows]
-        first = np.repeat(self.offsets[rows] - np.cumsum(count) + count, count)
-        entry = first + np.arange(len(first))
+        entry, _ = self._entries(rows)
         channel = self.pixel[entry] // math.prod(self.shape[-2:]) % channels
         filled = np.bincount(channel, minlength=channels)
         squares = np.bincount(channel, self.value[entry].astype(np.float64) ** 2, channels)

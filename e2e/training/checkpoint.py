@@ -6,15 +6,18 @@ import io
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from common.errors import InputError
 from common.files import atomic_path, sha256
-from e2e.config import InputConfig, NetworkConfig
+from common.settings import plain
 from e2e.labels import CLASS_NAMES
 from e2e.networks import EventNetwork, build_network
+
+if TYPE_CHECKING:
+    from e2e.config import InputConfig, NetworkConfig
 
 _KIND = "e2e-classifier"
 
@@ -54,8 +57,8 @@ def save_classifier(
     """Write a classifier atomically."""
     content = {
         "kind": _KIND,
-        "network_config": network_config.model_dump(mode="json"),
-        "input_config": inputs.model_dump(mode="json"),
+        "network_config": plain(network_config),
+        "input_config": plain(inputs),
         "class_names": list(CLASS_NAMES),
         "provenance": provenance,
         "state": network.state_dict(),
@@ -71,6 +74,8 @@ def load_classifier(path: str | Path) -> Classifier:
     InputError
         If the file is missing, damaged, or something else.
     """
+    from e2e.config import InputConfig, NetworkConfig  # training needs no pydantic
+
     path = Path(path)
     if path.is_dir():
         path = path / "classifier.pt"

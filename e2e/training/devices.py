@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 
 import torch
 
 from common.errors import ConfigError
+from e2e.inputs.events import EventInputs, Targets
 
 
 def choose_device(name: str) -> torch.device:
@@ -37,6 +39,20 @@ def autocast(precision: str, device: torch.device) -> contextlib.AbstractContext
     if not use_bfloat16(precision, device):
         return contextlib.nullcontext()
     return torch.autocast(device.type, torch.bfloat16)
+
+
+def reside(
+    inputs: EventInputs, targets: Targets, needs: Sequence[str], device: torch.device
+) -> None:
+    """Keep the sparse images a training needs on a GPU, if they fit in half of what is free."""
+    if device.type != "cuda":
+        return
+    images = [inputs.images[name] for name in needs if name in inputs.images]
+    images += targets.images.values()
+    free, _ = torch.cuda.mem_get_info(device)
+    if sum(each.nbytes for each in images) < free / 2:
+        for each in images:
+            each.reside(device)
 
 
 def set_threads(threads: int, workers: int = 1) -> None:

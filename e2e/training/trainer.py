@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,71 +12,33 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from common.errors import PipelineError
 from common.files import write_json
 from common.progress import log, progress
-from e2e.config import InputConfig, NetworkConfig, TrainingConfig
-from e2e.inputs.augmentation import random_mirror
-from e2e.inputs.events import EventInputs, Targets
+from e2e.inputs.augmentation import draw_mirrors
+from e2e.inputs.events import EventInputs
+from e2e.inputs.sparse import Mirrors
 from e2e.networks import EventNetwork, build_network
 from e2e.training.checkpoint import load_state, random_states, restore_random_states, save_state
-from e2e.training.devices import autocast, choose_device
+from e2e.training.devices import autocast, choose_device, reside
+from e2e.training.interrupts import Interrupts, Stopped
 from e2e.training.objectives import OBJECTIVES
 from e2e.training.prediction import predict_logits
+from e2e.training.processes import Processes
+from e2e.training.schedule import EarlyStopping, make_scheduler
+from e2e.training.task import TrainingTask
 
+__all__ = ["Trainer", "TrainingTask"]
 State = dict[str, Any]
-
-
-@dataclass
-class TrainingTask:
-    """One network to train.
-
-    Attributes
-    ----------
-    name
-        Of its files.
-    network, training, inputs
-        Configuration.
-    train, validation
-        Row numbers of the inputs.
-    targets
-        What is learned; its rows are those of the inputs, rows outside `train` do not reach the
-        loss.
-    seed
-        Of weights, batches and augmentation.
-    objective
-        Name of what is optimised, in `e2e.training.objectives.OBJECTIVES`.
-    """
-
-    name: str
-    network: NetworkConfig
-    training: TrainingConfig
-    inputs: InputConfig
-    train: NDArray[np.int64]
-    validation: NDArray[np.int64]
-    targets: Targets
-    seed: int
-    objective: str = "classification"
-
-    def fingerprint(self, inputs: EventInputs, needs: Sequence[str]) -> str:
-        """Hash of everything that decides the result: a checkpoint of another is not resumed."""
-        configs = (self.network, self.training, self.inputs)
-        settings = [config.model_dump(mode="json") for config in configs]
-        named = json.dumps([settings, self.objective, self.seed], sort_keys=True)
-        digest = hashlib.sha256(named.encode())
-        for rows in (self.train, self.validation):
-            digest.update(np.ascontiguousarray(rows).tobytes())
-        digest.update(self.targets.digest(self.train))
-        digest.update(inputs.digest(self.train, needs))
-        return digest.hexdigest()
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Whole batches only: batch normalisation dislikes a small last one."""
-        return max(len(self.train) // self.training.batch_size, 1)
+_AUGMENTATION, _DROPOUT = 1, 2  # what a batch's random numbers are for
 
 
 class Trainer:
     """Train one task; files go to `folder` under the task's name.
+
+    All random numbers of a batch are functions of the task's seed, the epoch, the step and the
+    event (for dropout: the process), so that they are the same after a kill and on any number of
+    processes.
 
     Parameters
     ----------
@@ -89,55 +48,93 @@ class Trainer:
         Inputs of all events; the task's rows refer to them.
     folder
         Where the checkpoint `NAME.state.pt`, the log `NAME.json` and TensorBoard's files go.
+    processes
+        Those that share the training; by default this one alone.
+    device, precision
+        Instead of what the task's configuration says.
     """
 
-    def __init__(self, task: TrainingTask, inputs: EventInputs, folder: Path) -> None:
+    def __init__(
+        self,
+        task: TrainingTask,
+        inputs: EventInputs,
+        folder: Path,
+        processes: Processes | None = None,
+        device: torch.device | None = None,
+        precision: str | None = None,
+    ) -> None:
         self.task, self.inputs, self.folder = task, inputs, folder
+        self.processes = processes or Processes()
         config = task.training
-        self.device = choose_device(config.device)
+        self.processes.check(config.batch_size, len(task.train))
+        self.device = device or choose_device(config.device)
+        self.precision = precision or config.precision
         torch.manual_seed(task.seed)
         self.network: EventNetwork = build_network(task.network, task.inputs)
         self.network.fit_normalisation(inputs, task.train)
         self.objective = OBJECTIVES[task.objective](self.network, config).to(self.device)
         self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+            self.network.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=True,
         )
-        self.scheduler = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimiser, config.learning_rate, total_steps=config.epochs * task.steps_per_epoch
-        )
+        steps = config.epochs * task.steps_per_epoch
+        self.scheduler = make_scheduler(self.optimiser, config, steps)
+        self.stopping = EarlyStopping(config)
         self._fingerprint = task.fingerprint(inputs, self.network.needs)
         self.epoch, self.step = 0, 0  # the sampler's position: the next batch to train on
         self._order, self._shuffled_epoch = task.train, -1
-        self.loss_sum = 0.0
+        self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         self.history: list[dict[str, Any]] = []
+        self._loss = self.processes.wrapped(self.objective, self.device)
+        if config.compile:
+            self._loss.compile(dynamic=False)
+        if config.resident:
+            reside(self.inputs, task.targets, self.network.needs, self.device)
 
     def run(self, show_progress: bool = True) -> EventNetwork:
-        """Train to the end, from the last checkpoint where there is one."""
+        """Train to the end, from the last checkpoint where there is one.
+
+        Raises
+        ------
+        Stopped
+            On SIGTERM or SIGUSR1, when the checkpoint has been written.
+        PipelineError
+            If the loss is no longer a number.
+        """
         self._resume()
         positions = self._positions()
-        if show_progress:
+        if show_progress and self.processes.is_first:
             remaining = self.task.training.epochs - self.epoch
             total = remaining * self.task.steps_per_epoch - self.step
             positions = progress(positions, total, desc=self.task.name, unit="batch")
         saved = time.monotonic()
-        for epoch, step in positions:
-            self._train_batch(self._rows(epoch, step))
-            self.epoch, self.step = epoch, step + 1
-            if self.step == self.task.steps_per_epoch:
-                self._end_epoch()
-            if time.monotonic() - saved >= self.task.training.checkpoint_seconds:
-                self._save()
-                saved = time.monotonic()
+        with Interrupts() as interrupts:
+            for epoch, step in positions:
+                self._train_batch(self._rows(epoch, step))
+                self.epoch, self.step = epoch, step + 1
+                if self.step == self.task.steps_per_epoch:
+                    self._end_epoch()
+                if self.processes.any(interrupts.requested):
+                    self._save()
+                    raise Stopped(self.task.name)
+                if time.monotonic() - saved >= self.task.training.checkpoint_seconds:
+                    self._save()
+                    saved = time.monotonic()
         self._save()
+        self.stopping.restore(self.network)
         return self.network.eval()
 
     def _positions(self) -> Iterator[tuple[int, int]]:
         for epoch in range(self.epoch, self.task.training.epochs):
+            if self.stopping.is_over:
+                return
             for step in range(self.step if epoch == self.epoch else 0, self.task.steps_per_epoch):
                 yield epoch, step
 
     def _rows(self, epoch: int, step: int) -> NDArray[np.int64]:
-        """Rows of one batch: a function of seed, epoch and step alone."""
+        """Rows of one batch of all processes: a function of seed, epoch and step alone."""
         if self._shuffled_epoch != epoch:
             shuffle = np.random.default_rng([self.task.seed, epoch])
             self._order, self._shuffled_epoch = shuffle.permutation(self.task.train), epoch
@@ -145,32 +142,52 @@ class Trainer:
         return self._order[step * size : (step + 1) * size]
 
     def _train_batch(self, rows: NDArray[np.int64]) -> None:
-        config = self.task.training
         self.network.train()
-        inputs = self.inputs.batch(rows, self.network.needs, self.device)
-        targets, target_images = self.task.targets.batch(rows, self.device)
-        if config.augment:
-            mirrored = random_mirror(inputs | target_images)
-            inputs = {name: mirrored[name] for name in inputs}
-            target_images = {name: mirrored[name] for name in target_images}
-        with autocast(config.precision, self.device):
-            loss = self.objective(inputs, targets, target_images)
+        batch = self._batch(rows)
+        torch.manual_seed(self._seed(_DROPOUT, self.processes.rank))
+        with autocast(self.precision, self.device):
+            loss = self._loss(*batch)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
         self.scheduler.step()
-        self.loss_sum += float(loss.detach())
+        self._loss_sum += loss.detach()  # stays on the device, which need not be waited for
+
+    def _batch(self, rows: NDArray[np.int64]) -> tuple[dict[str, torch.Tensor], ...]:
+        """Inputs, targets and target images of this process's part of a batch, augmented."""
+        part, mirrors = self.processes.part(rows), None
+        if self.task.training.augment:
+            every = draw_mirrors(len(rows), self._seeds(_AUGMENTATION))
+            mirrors = Mirrors(*(self.processes.part(chosen) for chosen in every))
+        inputs = self.inputs.batch(part, self.network.needs, self.device, mirrors)
+        return inputs, *self.task.targets.batch(part, self.device, mirrors)
+
+    def _seeds(self, *purpose: int) -> list[int]:
+        return [self.task.seed, self.epoch, self.step, *purpose]
+
+    def _seed(self, *purpose: int) -> int:
+        return int(np.random.SeedSequence(self._seeds(*purpose)).generate_state(1)[0])
 
     def _end_epoch(self) -> None:
-        rate = self.scheduler.get_last_lr()[0]
         record = {
             "epoch": self.epoch + 1,
-            "loss": self.loss_sum / self.task.steps_per_epoch,
-            "learning_rate": rate,
-            **self._validate(),
+            "loss": float(self._loss_sum) / self.task.steps_per_epoch,
+            "learning_rate": self.scheduler.get_last_lr()[0],
         }
+        if not math.isfinite(record["loss"]):
+            raise PipelineError(
+                f"{self.task.name}: the loss of epoch {self.epoch + 1} is not a number; lower "
+                "training.learning_rate, or use training.precision=float32"
+            )
+        # By the first process alone: all must come to the same decision.
+        found = self._validate() if self.processes.is_first else {}
+        record |= self.processes.from_first(found)
+        self.stopping.update(record, self.network)
         self.history.append(record)
-        self.epoch, self.step, self.loss_sum = self.epoch + 1, 0, 0.0
+        self.epoch, self.step = self.epoch + 1, 0
+        self._loss_sum.zero_()
+        if not self.processes.is_first:
+            return
         write_json(self.folder / f"{self.task.name}.json", self.history)
         if self.task.training.tensorboard:
             self._write_tensorboard(record)
@@ -185,8 +202,10 @@ class Trainer:
         return self.objective.validate(outputs, tables)
 
     def _write_tensorboard(self, record: dict[str, Any]) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:  # the JSON log holds the same
+            return
         folder = str(self.folder / "tensorboard" / self.task.name)
         # purge_step drops what a killed run wrote beyond the checkpoint.
         with SummaryWriter(folder, purge_step=record["epoch"]) as writer:
@@ -199,27 +218,33 @@ class Trainer:
         return self.folder / f"{self.task.name}.state.pt"
 
     def _save(self) -> None:
+        if not self.processes.is_first:
+            return
         state: State = {
             "fingerprint": self._fingerprint,
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "scheduler": self.scheduler.state_dict(),
+            "stopping": self.stopping.state_dict(),
             "position": [self.epoch, self.step],
-            "loss_sum": self.loss_sum,
+            "loss_sum": float(self._loss_sum),
             "history": self.history,
             "random": random_states(),
         }
         save_state(self._path, state)
 
     def _resume(self) -> None:
-        state = load_state(self._path, self._fingerprint)
+        state = load_state(self._path, self._fingerprint) if self.processes.is_first else None
+        state = self.processes.from_first(state)
         if state is None:
             return
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.scheduler.load_state_dict(state["scheduler"])
+        self.stopping.load_state_dict(state["stopping"])
         self.epoch, self.step = state["position"]
-        self.loss_sum, self.history = state["loss_sum"], state["history"]
+        self._loss_sum.fill_(state["loss_sum"])
+        self.history = state["history"]
         restore_random_states(state["random"])
-        if self.epoch < self.task.training.epochs:
+        if self.epoch < self.task.training.epochs and not self.stopping.is_over:
             log.info("%s: resumed at epoch %d, step %d", self.task.name, self.epoch + 1, self.step)

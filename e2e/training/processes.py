@@ -1,0 +1,105 @@
+"""One training shared by several processes, started by torchrun: PyTorch's DDP."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import distributed, nn
+
+from common.errors import ConfigError
+
+T = TypeVar("T")
+ArrayT = TypeVar("ArrayT", bound=np.ndarray)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes of a training; by default this one alone.
+
+    Attributes
+    ----------
+    rank
+        Number of this process.
+    world
+        How many there are.
+    """
+
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes the files."""
+        return self.rank == 0
+
+    def check(self, batch_size: int, events: int) -> None:
+        """Refuse what cannot be shared evenly.
+
+        Raises
+        ------
+        ConfigError
+            If the batch size is no multiple of the number of processes, or too large.
+        """
+        if self.world > 1 and (batch_size % self.world or events < batch_size):
+            raise ConfigError(
+                f"training.batch_size={batch_size}: with {self.world} processes it must be a "
+                f"multiple of {self.world}, and not more than the {events} training events"
+            )
+
+    def part(self, rows: ArrayT) -> ArrayT:
+        """This process's part of a global batch; the parts are disjoint and of one size."""
+        return rows[self.rank :: self.world]  # type: ignore[return-value]
+
+    def wrapped(self, module: nn.Module, device: torch.device) -> nn.Module:
+        """A module whose gradients are averaged over the processes.
+
+        On GPUs batch normalisation uses the whole batch; on CPUs, where torch has no such layer,
+        each process its own part, and the first one's running averages count.
+        """
+        if self.world == 1:
+            return module
+        if device.type == "cuda":
+            module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+        devices = [device] if device.type == "cuda" else None
+        # Heads whose loss is switched off get no gradient.
+        return nn.parallel.DistributedDataParallel(module, devices, find_unused_parameters=True)
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set in any process; all must ask at the same time."""
+        if self.world == 1:
+            return flag
+        device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+        found = torch.tensor(int(flag), device=device)
+        distributed.all_reduce(found, distributed.ReduceOp.MAX)
+        return bool(found)
+
+    def from_first(self, value: T) -> T:
+        """What the first process holds, in all of them."""
+        if self.world == 1:
+            return value
+        held: list[Any] = [value]
+        distributed.broadcast_object_list(held)
+        return held[0]
+
+
+@contextmanager
+def processes(device: torch.device) -> Iterator[tuple[Processes, torch.device]]:
+    """Join the processes that torchrun started; yields them and this process's device."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        yield Processes(), device
+        return
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Processes(distributed.get_rank(), world), device
+    finally:
+        distributed.destroy_process_group()
