@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import awkward as ak
 
 FloatArray = NDArray[np.float32]
 CHANNELS = ("EB", "EE", "HBHE", "TRK")  # of the detector
