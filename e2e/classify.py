@@ -26,8 +26,9 @@ from e2e.low_level.export import export_low_level
 from e2e.low_level.scores_file import write_scores
 from e2e.low_level.targets import has_crystal_truth, share_targets
 from e2e.training.devices import set_threads
-from e2e.training.jobs import Job, Workbench, plan, run_jobs, split_of
+from e2e.training.jobs import Job, Workbench, network_tasks, plan, run_jobs, split_of
 from e2e.training.split import fold_of
+from e2e.training.training_set import write_training_set
 
 MODELS = ("kinematics", "tree", "network")
 Logits = dict[str, NDArray[np.float32]]
@@ -55,6 +56,10 @@ def run(config: ClassifyConfig) -> Path:
         targets = further_targets(store, config.inputs, mass)
         bench = Workbench(config, inputs, labels, models, provenance, targets)
         folder.log.info("classify: %d events with a pair", int(inputs.usable.sum()))
+        if config.prepare:
+            write_training_set(models / "training_set.h5", inputs, network_tasks(bench), provenance)
+            folder.log.info("classify: written: %s", models / "training_set.h5")
+            return folder.folder
         results = run_jobs(plan(config), bench)
         set_threads(config.threads * config.workers)  # what follows has the machine to itself
         logits = _gathered(results, bench)

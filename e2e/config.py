@@ -197,3 +197,8 @@ class ClassifyConfig(StageConfig):
     workers: int = Field(1, ge=1, description="models trained side by side in processes")
     threads: int = Field(0, ge=0, description="CPU threads per process; 0: share all cores")
     seed: int = Field(0, ge=0, description="seed of weights, batches and augmentation")
+    prepare: bool = Field(
+        False,
+        description="only write models/training_set.h5, to train the networks on a machine with "
+        "torch, numpy and h5py alone: python -m e2e.training",
+    )

@@ -140,20 +140,27 @@ def _run(job: Job, bench: Workbench, show_progress: bool) -> NDArray[np.float32]
             return tree_logits(
                 bench.inputs.tables["tabular"], labels.label, weight, train, split.test, tree, seed
             )
-    return _train_network(job, bench, split, labels, weight, show_progress)
+    task = _task(job, bench, split, labels, weight)
+    return _train_network(job, bench, split, task, show_progress)
 
 
-def _train_network(
-    job: Job,
-    bench: Workbench,
-    split: Split,
-    labels: Labels,
-    weight: NDArray[np.float32],
-    show_progress: bool,
-) -> NDArray[np.float32]:
+def network_tasks(bench: Workbench) -> list[TrainingTask]:
+    """The trainings of the main network, one per fold, as `run_jobs` would make them."""
+    tasks = []
+    for job in plan(bench.config):
+        if job.model == "network" and not job.is_control:
+            split = split_of(bench, job.fold)
+            weight = balanced_weights(bench.labels.label, split.train)
+            tasks.append(_task(job, bench, split, bench.labels, weight))
+    return tasks
+
+
+def _task(
+    job: Job, bench: Workbench, split: Split, labels: Labels, weight: NDArray[np.float32]
+) -> TrainingTask:
     network, training = settings(job, bench.config)
     known = {"label": labels.label, "weight": weight, "prompt": labels.prompt}
-    task = TrainingTask(
+    return TrainingTask(
         name=job.name,
         network=network,
         training=training,
@@ -163,6 +170,11 @@ def _train_network(
         targets=Targets({**known, **bench.targets.tables}, bench.targets.images),
         seed=bench.config.seed + job.fold,
     )
+
+
+def _train_network(
+    job: Job, bench: Workbench, split: Split, task: TrainingTask, show_progress: bool
+) -> NDArray[np.float32]:
     trainer = Trainer(task, bench.inputs, bench.folder)
     trained = trainer.run(show_progress)
     mirrors = not job.is_control  # a control need not be precise
@@ -170,7 +182,7 @@ def _train_network(
     if job.model == "network" and not job.is_control:
         provenance = {**bench.provenance, "fold": job.fold}
         path = bench.folder / f"{job.name}.pt"
-        save_classifier(path, trained.cpu(), network, bench.config.inputs, provenance)
+        save_classifier(path, trained.cpu(), task.network, task.inputs, provenance)
     return logits
 
 
