@@ -61,6 +61,20 @@ STAGES = (
         "classify --store events.h5 --output runs/classify training.epochs=12",
     ),
     Stage(
+        "decorrelate",
+        "ways to keep the score from following m_gg, what each does to the background and costs",
+        "e2e.decorrelation.config:DecorrelateConfig",
+        "e2e.decorrelation.stage:run",
+        "decorrelate --store events.h5 --output runs/decorrelate",
+    ),
+    Stage(
+        "low_level",
+        "a classifier's low-level outputs for any event store: embeddings, maps, crystals' shares",
+        "e2e.low_level.config:LowLevelConfig",
+        "e2e.low_level.export:run",
+        "low_level --classifier runs/demo/classify --store events.h5 --output low_level.h5",
+    ),
+    Stage(
         "rl",
         "train the agent that refines the photons, its peers and its control",
         "rl.config:RefineConfig",
