@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from common.config import StageConfig
+from e2e.low_level.regression import RegressionConfig as LowLevelRegressionConfig
 from envs.config import EnvironmentConfig
 
 Algorithm = Literal["DDPG", "TD3", "SAC"]
@@ -34,21 +35,12 @@ class AgentConfig(StageConfig):
     tau: float = Field(0.005, gt=0, le=1, description="pace of the target networks")
 
 
-class RegressionConfig(StageConfig):
+class RegressionConfig(LowLevelRegressionConfig):
     """The supervised networks: baseline, peer, and the prediction the agent is shown."""
 
-    hidden: list[int] = Field([128, 128], description="units of the layers")
-    epochs: int = Field(24, gt=0, description="passes over the training photons")
-    batch_size: int = Field(512, gt=0, description="photons per step")
-    learning_rate: float = Field(3e-3, gt=0, description="peak of the one-cycle schedule")
-    weight_decay: float = Field(1e-4, ge=0, description="decoupled weight decay (AdamW)")
     networks: int = Field(
         3, ge=1, description="networks whose mean is the peer: a single one scatters by its seed"
     )
-    folds: int = Field(
-        3, ge=2, description="networks, each blind to one part of the photons: the agent is "
-        "shown out-of-fold predictions in training and their mean elsewhere"
-    )  # fmt: skip
 
 
 class RefinementEvaluationConfig(StageConfig):

@@ -16,14 +16,14 @@ import torch
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from common.files import atomic_path, write_json
+from e2e.low_level import regression
+from e2e.low_level.regression import Regression
 from envs.config import EnvironmentConfig
 from envs.dynamics import RefinementDynamics
 from envs.observation import ObservationModel
 from envs.photons import FloatArray, PhotonTable
-from rl import regression
 from rl.agents import ALGORITHMS
 from rl.config import RefineConfig
-from rl.regression import Regression
 from rl.training import CurvePoint, train_agent
 
 #: Blocks that a network sees before the first hypothesis; the others follow from them.

@@ -12,6 +12,7 @@ import numpy as np
 
 from common.errors import ConfigError
 from common.runs import RunFolder
+from e2e.low_level.regression import Regression
 from envs.dynamics import RefinementDynamics
 from envs.low_level import low_level_outputs
 from rl import networks, plots, tables
@@ -31,7 +32,6 @@ from rl.networks import Training, one_thread
 from rl.pairs import Floats, Pairs
 from rl.products import write_refined
 from rl.refiner import FOLDER, Refiner
-from rl.regression import Regression
 from rl.rollouts import several_rollouts, write_rollouts
 from rl.samples import StorePhotons, read_photons, split_by_group
 

@@ -13,13 +13,13 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from common.config import build
 from common.errors import InputError
 from common.files import atomic_path, write_json
+from e2e.low_level.regression import Regression
 from envs.config import EnvironmentConfig
 from envs.dynamics import RefinementDynamics
 from envs.observation import ObservationModel
 from envs.photons import PhotonTable
 from rl.agents import ALGORITHMS, policy_of
 from rl.episodes import Rollout, roll_out
-from rl.regression import Regression
 
 FOLDER = "refiner"
 _FORMAT = 1

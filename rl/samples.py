@@ -9,10 +9,10 @@ import numpy as np
 
 from common.errors import InputError
 from data.store import EventStore
+from e2e.low_level.regression import fold_of
 from envs.gather import LowLevel, gather_photons
 from envs.photons import PhotonTable
 from rl.pairs import Floats
-from rl.regression import fold_of
 
 
 @dataclass(frozen=True)

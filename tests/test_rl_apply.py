@@ -15,6 +15,7 @@ from common.config import build
 from common.errors import InputError
 from data.store import EventStore
 from e2e.config import InputConfig, NetworkConfig
+from e2e.low_level.regression import train
 from e2e.networks import build_network
 from e2e.training.checkpoint import save_classifier
 from envs.config import EnvironmentConfig
@@ -26,7 +27,6 @@ from rl.agents import make_agent
 from rl.apply import run
 from rl.config import AgentConfig, ApplyConfig, RegressionConfig
 from rl.refiner import FOLDER, Refiner
-from rl.regression import train
 from rl.samples import read_photons
 from tests.synthetic_photons import write_pairs
 

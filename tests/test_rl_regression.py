@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from common.config import build
+from e2e.low_level.regression import Regression, fold_of, train, train_out_of_fold
 from envs.config import EnvironmentConfig
 from rl.config import RegressionConfig
-from rl.regression import Regression, fold_of, train, train_out_of_fold
 
 ENVIRONMENT = build(EnvironmentConfig)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.metrics import Estimate, bootstrap
+from common.metrics import Estimate, bootstrap, with_error
 from e2e.evaluation.scores import PAIRS, higgs_score, pair_auc, pair_score
 from e2e.labels import HIGGS
 
@@ -43,8 +43,8 @@ class HeldOut:
     logits: dict[str, NDArray[np.float32]]
 
 
-def auc_table(held_out: HeldOut, replicas: int) -> dict[str, Any]:
-    """AUC of each model, definition and pair, and its paired difference to the tree.
+def auc_table(held_out: HeldOut, replicas: int, reference: str = REFERENCE) -> dict[str, Any]:
+    """AUC of each model, definition and pair, and its paired difference to the reference's.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def auc_table(held_out: HeldOut, replicas: int) -> dict[str, Any]:
     def statistic(rows: NDArray[np.int64]) -> FloatArray:
         """AUCs, and their differences to the reference on the same events."""
         found = aucs(rows)
-        return np.stack([found, found - found[models.index(REFERENCE)]])
+        return np.stack([found, found - found[models.index(reference)]])
 
     rows = np.arange(len(held_out.label))
     value = statistic(rows)
@@ -136,7 +136,7 @@ def mass_sculpting(
     subsets of the same size says what would be seen with no sculpting at all.
     """
     background = held_out.label != HIGGS
-    mass = held_out.mass[background]
+    mass, group = held_out.mass[background], held_out.group[background]
     score = higgs_score(held_out.logits[model])[background]
     rng = np.random.default_rng(seed)
     rows = []
@@ -146,6 +146,7 @@ def mass_sculpting(
             jensen_shannon(mass, mass[rng.permutation(passed)]) for _ in range(min(replicas, 50))
         ]
         window = np.abs(mass - 125) < 5
+        excess = with_error(bump, mass, passed, groups=group, n=replicas)
         rows.append(
             {
                 "background_efficiency": efficiency,
@@ -153,9 +154,23 @@ def mass_sculpting(
                 "divergence_of_random_subsets": float(np.mean(random)),
                 "spread_of_random_subsets": float(np.std(random)),
                 "efficiency_in_120_130": float(passed[window].mean()),
+                "bump": excess.value,
+                "bump_error": excess.error,
             }
         )
     return rows
+
+
+def bump(mass: FloatArray, passed: NDArray[np.bool_]) -> float:
+    """Efficiency of a cut at 120-130 GeV over that at 105-120 and 130-145 GeV; 1 for no bump.
+
+    The sidebands lie evenly on both sides, so that an efficiency that only rises or falls with the
+    mass gives no bump. NaN where no event of the sidebands passes.
+    """
+    distance = np.abs(mass - 125)
+    inside, beside = distance < 5, (distance >= 5) & (distance < 20)
+    expected = passed[beside].mean() if passed[beside].any() else np.nan
+    return float(passed[inside].mean() / expected) if inside.any() else float("nan")
 
 
 def jensen_shannon(a: FloatArray, b: FloatArray) -> float:

@@ -2,31 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from common.errors import InputError
 from common.files import atomic_path, sha256
-from common.progress import progress
+from common.progress import log, progress
 from data.crops import photon_crops
 from data.store import EventStore
 from data.store.schema import append, dataset_options
-from e2e.evaluation.scores import softmax
+from e2e.evaluation.scores import PAIRS, softmax
 from e2e.inputs.diphoton import read_inputs
+from e2e.inputs.events import EventInputs
+from e2e.inputs.images import crop_corners
+from e2e.inputs.kinematics import Pairs
+from e2e.low_level.config import AttributionSettings, LowLevelConfig, Part
+from e2e.low_level.integrated_gradients import integrated_gradients
+from e2e.networks import EventNetwork
 from e2e.training.checkpoint import Classifier, load_classifier
+from e2e.training.devices import set_threads
 from e2e.training.prediction import predict_features
 
 SCHEMA = "e2e-low-level-outputs"
 SCHEMA_VERSION = 1
 _CHUNK = 1024
+_BATCH = 256
 _IDENTIFIERS = {"run": "u4", "lumi": "u4", "event": "u8", "label": "i1"}
 
 
-def export_low_level(checkpoint: str | Path, store_path: str | Path, output: str | Path) -> Path:
+def run(config: LowLevelConfig) -> Path:
+    """The `low_level` stage; returns the file.
+
+    Raises
+    ------
+    InputError
+        If classifier or store cannot be used, or a part is wanted that this classifier lacks.
+    """
+    set_threads(config.threads)
+    path = export_low_level(
+        config.classifier, config.store, config.output, config.parts, config.attribution
+    )
+    log.info("low_level: %s", path)
+    return path
+
+
+def export_low_level(
+    checkpoint: str | Path,
+    store_path: str | Path,
+    output: str | Path,
+    parts: Sequence[Part] = (),
+    attribution: AttributionSettings | None = None,
+) -> Path:
     """Apply a classifier to every event of a store and write what it knows of each photon.
 
     Row i belongs to row i of the store. Events without a pair of standard photons have NaN
@@ -40,17 +71,20 @@ def export_low_level(checkpoint: str | Path, store_path: str | Path, output: str
         Event store to read.
     output
         HDF5 file to write, atomically.
+    parts
+        What to write of each photon; by default all but attributions, which take long.
+    attribution
+        How attributions are made, where they are among the parts.
 
     Raises
     ------
     InputError
-        If either file cannot be used, or the classifier does not look at photons one by one.
+        If either file cannot be used, or the classifier does not look at photons one by one, or
+        has no head of shares where these are wanted.
     """
     classifier = load_classifier(checkpoint)
-    if "crops" not in classifier.network.needs:
-        raise InputError(
-            checkpoint, "this classifier has no outputs per photon", "train network.kind=diphoton"
-        )
+    chosen = _parts(classifier, checkpoint, parts)
+    settings = attribution or AttributionSettings()
     with (
         EventStore(store_path) as store,
         atomic_path(output) as temporary,
@@ -58,7 +92,8 @@ def export_low_level(checkpoint: str | Path, store_path: str | Path, output: str
     ):
         starts = range(0, len(store), _CHUNK)
         for start in progress(starts, desc="low-level outputs", unit="chunk"):
-            _write(file, _chunk(classifier, store, start, min(start + _CHUNK, len(store))))
+            stop = min(start + _CHUNK, len(store))
+            _write(file, _chunk(classifier, store, start, stop, chosen, settings))
         file.attrs["schema"] = SCHEMA
         file.attrs["schema_version"] = SCHEMA_VERSION
         file.attrs["checkpoint_sha256"] = classifier.sha256
@@ -67,27 +102,95 @@ def export_low_level(checkpoint: str | Path, store_path: str | Path, output: str
         file.attrs["inputs"] = classifier.inputs.model_dump_json()
         absent = [name for name in ("EB", "HBHE", "TRK") if name not in store.channels]
         file.attrs["missing_channels"] = ",".join(absent)
+        if "attribution" in chosen:
+            file.attrs["attribution"] = settings.model_dump_json()
     return Path(output)
 
 
-def _chunk(classifier: Classifier, store: EventStore, start: int, stop: int) -> dict[str, NDArray]:
+def _parts(
+    classifier: Classifier, checkpoint: str | Path, parts: Sequence[Part]
+) -> tuple[Part, ...]:
+    if "crops" not in classifier.network.needs:
+        raise InputError(
+            checkpoint, "this classifier has no outputs per photon", "train network.kind=diphoton"
+        )
+    has_shares = "hits" in classifier.network.needs
+    if "share" in parts and not has_shares:
+        raise InputError(
+            checkpoint,
+            "this classifier has no head of crystals' shares",
+            "train one with inputs.hits=true on a store with truth of crystals",
+        )
+    default: tuple[Part, ...] = ("embedding", "feature_map", "crop")
+    return tuple(parts) or (*default, *(("share",) if has_shares else ()))
+
+
+def _chunk(
+    classifier: Classifier,
+    store: EventStore,
+    start: int,
+    stop: int,
+    parts: Sequence[Part],
+    settings: AttributionSettings,
+) -> dict[str, NDArray]:
     """Every dataset's rows for the events start:stop."""
-    inputs = read_inputs(store, classifier.inputs, start, stop)
-    parts = list(predict_features(classifier.network, inputs, np.arange(stop - start)))
-    logits = np.concatenate([found for _, _, found in parts])
-    logits[~inputs.usable] = np.nan
+    network, inputs = classifier.network, read_inputs(store, classifier.inputs, start, stop)
     seed = store.clusters("seed")[start:stop]
     columns: dict[str, NDArray] = {
         f"event/{name}": store.event(name)[start:stop].astype(dtype)
         for name, dtype in _IDENTIFIERS.items()
     }
+    found = list(predict_features(network, inputs, np.arange(stop - start)))
+    logits = np.concatenate([values for _, _, values in found])
+    logits[~inputs.usable] = np.nan
     columns["logits"] = logits
     columns["scores"] = softmax(logits).astype(np.float32)
-    for name, dtype in (("embedding", np.float32), ("feature_map", np.float16)):
-        values = np.concatenate([getattr(features, name).numpy() for _, features, _ in parts])
-        columns[f"photons/{name}"] = _without_absent(values.astype(dtype), seed)
-    columns["photons/crop"] = _shape_crops(store, seed, start, stop)
+    types: dict[Part, type] = {"embedding": np.float32, "feature_map": np.float16}
+    for name, dtype in types.items():
+        if name in parts:
+            values = np.concatenate([getattr(features, name).numpy() for _, features, _ in found])
+            columns[f"photons/{name}"] = _without_absent(values.astype(dtype), seed)
+    if "crop" in parts:
+        columns["photons/crop"] = _shape_crops(store, seed, start, stop)
+    if "share" in parts:
+        shares = _without_absent(predict_shares(network, inputs).astype(np.float16), seed)
+        columns["photons/share"] = shares
+    if "attribution" in parts:
+        maps = _without_absent(_attributions(classifier, inputs, settings), seed)
+        columns["photons/attribution"] = maps
+    if "share" in parts or "attribution" in parts:
+        corners = crop_corners(Pairs.read(store).rows(start, stop), classifier.inputs)
+        corners[seed < 0] = -1
+        columns["photons/first_crystal"] = corners
     return columns
+
+
+@torch.no_grad()
+def predict_shares(network: EventNetwork, inputs: EventInputs) -> NDArray[np.float32]:
+    """(N, 2, S, S) share of prompt photons in each crystal of the crops, 0 where it has no hit."""
+    parts = []
+    for start in range(0, len(inputs), _BATCH):
+        rows = np.arange(start, min(start + _BATCH, len(inputs)))
+        batch = inputs.batch(rows, network.needs)
+        shares = network.forward_share(network.forward_features(batch), batch)
+        assert shares is not None
+        parts.append((shares.sigmoid() * (batch["hits"] > 0)).squeeze(2).numpy())
+    size = next(iter(inputs.images.values())).shape[-1]
+    return np.concatenate(parts) if parts else np.zeros((0, 2, size, size), dtype=np.float32)
+
+
+def _attributions(
+    classifier: Classifier, inputs: EventInputs, settings: AttributionSettings
+) -> NDArray[np.float16]:
+    """(n, 2, 3, S, S) integrated gradients of the crops."""
+    signal, background = PAIRS[settings.pair]
+    parts = []
+    for start in range(0, len(inputs), _BATCH):
+        rows = np.arange(start, min(start + _BATCH, len(inputs)))
+        batch = inputs.batch(rows, classifier.network.needs)
+        found = integrated_gradients(classifier.network, batch, signal, background, settings.steps)
+        parts.append(found.images["crops"].numpy().astype(np.float16))
+    return np.concatenate(parts)
 
 
 def _shape_crops(store: EventStore, seed: NDArray, start: int, stop: int) -> NDArray[np.float16]:

@@ -1,20 +1,56 @@
-"""Supervised corrections: the baselines and peers that an agent has to be measured against."""
+"""Supervised corrections of photons: small networks on a table of features."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor, nn
 
+from common.config import StageConfig
 from common.files import atomic_path
-from envs.config import EnvironmentConfig
-from rl.config import RegressionConfig
 
 FloatArray = NDArray[np.float32]
+
+
+class RegressionConfig(StageConfig):
+    """Networks that correct energy and position, and how they are trained."""
+
+    hidden: list[int] = Field([128, 128], description="units of the layers")
+    epochs: int = Field(24, gt=0, description="passes over the training photons")
+    batch_size: int = Field(512, gt=0, description="photons per step")
+    learning_rate: float = Field(3e-3, gt=0, description="peak of the one-cycle schedule")
+    weight_decay: float = Field(1e-4, ge=0, description="decoupled weight decay (AdamW)")
+    folds: int = Field(
+        3,
+        ge=2,
+        description="networks, each blind to one part of the photons: of those that train, "
+        "predictions are out of fold; of others, the mean",
+    )
+
+
+class Distance(Protocol):
+    """What is minimised: the weighted absolute errors of log energy, u and v.
+
+    Each in units of its scale, and no more than the cap.
+    """
+
+    @property
+    def scales(self) -> tuple[float, float, float]:
+        """Errors that count as one."""
+
+    @property
+    def weights(self) -> tuple[float, float, float]:
+        """Weights in the sum."""
+
+    @property
+    def cap(self) -> float:
+        """Largest error of one coordinate, in scales."""
 
 
 class Regression:
@@ -23,7 +59,7 @@ class Regression:
     Parameters
     ----------
     networks
-        From (n, d) features to (n, 3) corrections in units of the reward's scales.
+        From (n, d) features to (n, 3) corrections in units of the distance's scales.
     scales
         (3,) those scales: log energy, u and v in crystals.
     hidden
@@ -70,11 +106,11 @@ class Regression:
 def train(
     features: FloatArray,
     target: FloatArray,
-    environment: EnvironmentConfig,
+    distance: Distance,
     config: RegressionConfig,
     seed: int,
 ) -> Regression:
-    """Train one network on the distance that the agent's reward is made of.
+    """Train one network.
 
     Parameters
     ----------
@@ -82,14 +118,14 @@ def train(
         (n, d) standardised features.
     target
         (n, 3) true corrections.
-    environment
-        Scales, weights and cap of the distance.
+    distance
+        Scales, weights and cap of what is minimised.
     config
         Network and schedule.
     seed
         Of weights and batches.
     """
-    scales = np.array(environment.scales, dtype=np.float32)
+    scales = np.array(distance.scales, dtype=np.float32)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = _network(features.shape[1], config.hidden)
@@ -97,8 +133,8 @@ def train(
             network,
             torch.from_numpy(features),
             torch.from_numpy((target / scales).astype(np.float32)),
-            torch.tensor(environment.weights),
-            environment.cap,
+            torch.tensor(distance.weights),
+            distance.cap,
             config,
         )
     return Regression([network.eval()], scales, config.hidden)
@@ -108,7 +144,7 @@ def train_out_of_fold(
     features: FloatArray,
     target: FloatArray,
     group: NDArray[np.int64],
-    environment: EnvironmentConfig,
+    distance: Distance,
     config: RegressionConfig,
     seed: int,
 ) -> tuple[Regression, FloatArray]:
@@ -120,13 +156,13 @@ def train_out_of_fold(
         The mean of the networks, for photons that none of them saw.
     predictions
         (n, 3) of each training photon by the network that did not see its group: what a network
-        says about photons it was trained on is too good to be shown to an agent.
+        says about photons it was trained on is too good to be used.
     """
     fold = fold_of(group, config.folds, seed)
     predictions = np.zeros_like(target)
     parts = []
     for k in range(config.folds):
-        part = train(features[fold != k], target[fold != k], environment, config, seed + k)
+        part = train(features[fold != k], target[fold != k], distance, config, seed + k)
         predictions[fold == k] = part.predict(features[fold == k])
         parts.append(part)
     return mean(parts), predictions
