@@ -61,6 +61,13 @@ STAGES = (
         "classify --store events.h5 --output runs/classify training.epochs=12",
     ),
     Stage(
+        "jets",
+        "train quark-gluon classifiers on images of jets, and a boosted tree on their shapes",
+        "e2e.jets.config:JetsConfig",
+        "e2e.jets.stage:run",
+        "jets --store jets.h5 --output runs/jets",
+    ),
+    Stage(
         "decorrelate",
         "ways to keep the score from following m_gg, what each does to the background and costs",
         "e2e.decorrelation.config:DecorrelateConfig",

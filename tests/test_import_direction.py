@@ -35,7 +35,13 @@ def test_a_room_imports_only_what_comes_before_it(room: str) -> None:
 
 # Labels and evaluation of the classifier; rewards and metrics of the environment.
 # The head of crystals' shares and the regressions of photons are taught and judged by truth.
-TRUTH_READERS = {"e2e/labels.py", "e2e/low_level/targets.py", "envs/truth.py"}
+# Flavours of jets (e2e/jets) are labels too.
+TRUTH_READERS = {
+    "e2e/labels.py",
+    "e2e/jets/labels.py",
+    "e2e/low_level/targets.py",
+    "envs/truth.py",
+}
 READS_TRUTH = re.compile(r"\.truth\(|\.truth_event\(|[\"']truth/")
 
 
