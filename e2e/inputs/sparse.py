@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -141,11 +141,11 @@ class SparseImages:
         first = np.repeat(self.offsets[rows] - np.cumsum(count) + count, count)
         return first + np.arange(len(first)), count
 
-    def take(self, rows: NDArray[np.integer]) -> SparseImages:
+    def take(self, rows: NDArray[np.integer]) -> Self:
         """The given events' images, in this order."""
         entry, count = self._entries(rows)
         offsets = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
-        return SparseImages(offsets, self.pixel[entry], self.value[entry], self.shape)
+        return replace(self, offsets=offsets, pixel=self.pixel[entry], value=self.value[entry])
 
     def channel_scales(
         self, rows: NDArray[np.integer], channels: int, events: int = 2000

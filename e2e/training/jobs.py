@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +12,11 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from common.progress import progress, setup_logging
 from e2e.config import ClassifyConfig, NetworkConfig, TrainingConfig
 from e2e.inputs.events import EventInputs, Targets
 from e2e.labels import Labels
 from e2e.training.checkpoint import save_classifier
-from e2e.training.devices import set_threads
+from e2e.training.parallel import run_side_by_side
 from e2e.training.prediction import predict_logits
 from e2e.training.split import Split, make_split
 from e2e.training.trainer import Trainer, TrainingTask
@@ -90,38 +87,7 @@ def split_of(bench: Workbench, fold: int) -> Split:
 
 def run_jobs(jobs: Sequence[Job], bench: Workbench) -> dict[Job, NDArray[np.float32]]:
     """Train every model; returns its logits on its fold's test rows."""
-    workers = min(bench.config.workers, len(jobs))
-    if workers == 1:
-        set_threads(bench.config.threads)
-        return {job: _run(job, bench, show_progress=True) for job in jobs}
-    return dict(progress(_in_parallel(jobs, bench, workers), len(jobs), "training", "model"))
-
-
-def _in_parallel(
-    jobs: Sequence[Job], bench: Workbench, workers: int
-) -> Iterator[tuple[Job, NDArray[np.float32]]]:
-    # Spawned, not forked: a fork of a process that has used OpenMP threads can hang.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (bench, workers))
-    with pool:
-        futures = {pool.submit(_run_in_worker, job): job for job in jobs}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-
-
-_bench: Workbench | None = None  # of this worker process
-
-
-def _start_worker(bench: Workbench, workers: int) -> None:
-    global _bench
-    _bench = bench
-    setup_logging()
-    set_threads(bench.config.threads, workers)
-
-
-def _run_in_worker(job: Job) -> NDArray[np.float32]:
-    assert _bench is not None
-    return _run(job, _bench, show_progress=False)
+    return run_side_by_side(_run, jobs, bench, bench.config.workers, bench.config.threads)
 
 
 def _run(job: Job, bench: Workbench, show_progress: bool) -> NDArray[np.float32]:
@@ -130,7 +96,7 @@ def _run(job: Job, bench: Workbench, show_progress: bool) -> NDArray[np.float32]
     if job.permutation is not None:
         rng = np.random.default_rng([bench.config.seed, job.permutation])
         events = bench.config.evaluation.control_events
-        split = _subset(split, labels.label, events, rng)
+        split = balanced_subset(split, labels.label, events, rng)
         labels = shuffled(labels, split.train, rng)
     weight = balanced_weights(labels.label, split.train)
     if job.model == "tree":
@@ -159,7 +125,7 @@ def _task(
     job: Job, bench: Workbench, split: Split, labels: Labels, weight: NDArray[np.float32]
 ) -> TrainingTask:
     network, training = settings(job, bench.config)
-    known = {"label": labels.label, "weight": weight, "prompt": labels.prompt}
+    known: dict[str, NDArray] = {"label": labels.label, "weight": weight, "prompt": labels.prompt}
     return TrainingTask(
         name=job.name,
         network=network,
@@ -212,7 +178,9 @@ def balanced_weights(label: NDArray[np.int64], train: NDArray[np.int64]) -> NDAr
     return per_class[label.clip(0, 2)].astype(np.float32)
 
 
-def _subset(split: Split, label: NDArray[np.int64], events: int, rng: np.random.Generator) -> Split:
+def balanced_subset(
+    split: Split, label: NDArray[np.int64], events: int, rng: np.random.Generator
+) -> Split:
     """Equally many training events of each class, none for validation.
 
     With equal classes their permuted labels are exchangeable, so that 0.5 is what to expect.

@@ -28,10 +28,13 @@ class Processes:
         Number of this process.
     world
         How many there are.
+    local
+        How many there are on this machine.
     """
 
     rank: int = 0
     world: int = 1
+    local: int = 1
 
     @property
     def is_first(self) -> bool:
@@ -100,6 +103,7 @@ def processes(device: torch.device) -> Iterator[tuple[Processes, torch.device]]:
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield Processes(distributed.get_rank(), world), device
+        local = int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
+        yield Processes(distributed.get_rank(), world, local), device
     finally:
         distributed.destroy_process_group()

@@ -141,7 +141,8 @@ class Trainer:
         size = self.task.training.batch_size
         return self._order[step * size : (step + 1) * size]
 
-    def _train_batch(self, rows: NDArray[np.int64]) -> None:
+    def _train_batch(self, rows: NDArray[np.int64]) -> torch.Tensor:
+        """One step on one batch; returns its loss, on the device."""
         self.network.train()
         batch = self._batch(rows)
         torch.manual_seed(self._seed(_DROPOUT, self.processes.rank))
@@ -152,6 +153,7 @@ class Trainer:
         self.optimiser.step()
         self.scheduler.step()
         self._loss_sum += loss.detach()  # stays on the device, which need not be waited for
+        return loss.detach()
 
     def _batch(self, rows: NDArray[np.int64]) -> tuple[dict[str, torch.Tensor], ...]:
         """Inputs, targets and target images of this process's part of a batch, augmented."""
