@@ -82,6 +82,20 @@ STAGES = (
         "low_level --classifier runs/demo/classify --store events.h5 --output low_level.h5",
     ),
     Stage(
+        "attribution",
+        "which crystals decide: attributions with pictures for every class, and tests of them",
+        "e2e.low_level.config:AttributionConfig",
+        "e2e.low_level.attribution.stage:run",
+        "attribution --classifier runs/demo/classify --store events.h5",
+    ),
+    Stage(
+        "share",
+        "judge a classifier's head of crystals' shares: photon against pile-up and jets",
+        "e2e.low_level.config:ShareConfig",
+        "e2e.low_level.shares.stage:run",
+        "share --classifier runs/demo/classify --store events.h5",
+    ),
+    Stage(
         "rl",
         "train the agent that refines the photons, its peers and its control",
         "rl.config:RefineConfig",

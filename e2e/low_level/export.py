@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -21,8 +22,8 @@ from e2e.inputs.diphoton import read_inputs
 from e2e.inputs.events import EventInputs
 from e2e.inputs.images import crop_corners
 from e2e.inputs.kinematics import Pairs
+from e2e.low_level.attribution.gradients import integrated_gradients
 from e2e.low_level.config import AttributionSettings, LowLevelConfig, Part
-from e2e.low_level.integrated_gradients import integrated_gradients
 from e2e.networks import EventNetwork
 from e2e.training.checkpoint import Classifier, load_classifier
 from e2e.training.devices import set_threads
@@ -153,11 +154,12 @@ def _chunk(
     if "crop" in parts:
         columns["photons/crop"] = _shape_crops(store, seed, start, stop)
     if "share" in parts:
-        shares = _without_absent(predict_shares(network, inputs).astype(np.float16), seed)
-        columns["photons/share"] = shares
+        maps = predict_shares(network, inputs)
+        columns["photons/share"] = _without_absent(maps.share.astype(np.float16), seed)
+        columns["photons/prompt"] = _without_absent(maps.prompt, seed)
     if "attribution" in parts:
-        maps = _without_absent(_attributions(classifier, inputs, settings), seed)
-        columns["photons/attribution"] = maps
+        attributions = _attributions(classifier, inputs, settings)
+        columns["photons/attribution"] = _without_absent(attributions, seed)
     if "share" in parts or "attribution" in parts:
         corners = crop_corners(Pairs.read(store).rows(start, stop), classifier.inputs)
         corners[seed < 0] = -1
@@ -165,18 +167,38 @@ def _chunk(
     return columns
 
 
+class ShareMaps(NamedTuple):
+    """What the head of crystals' shares says of N events.
+
+    Attributes
+    ----------
+    share
+        (N, 2, S, S) part of each crystal's energy that is of the photon, if it is a prompt one;
+        0 where the crystal has no hit.
+    prompt
+        (N, 2) probability that it is.
+    """
+
+    share: NDArray[np.float32]
+    prompt: NDArray[np.float32]
+
+
 @torch.no_grad()
-def predict_shares(network: EventNetwork, inputs: EventInputs) -> NDArray[np.float32]:
-    """(N, 2, S, S) share of prompt photons in each crystal of the crops, 0 where it has no hit."""
-    parts = []
+def predict_shares(network: EventNetwork, inputs: EventInputs) -> ShareMaps:
+    """Shares and probabilities for every event of the inputs."""
+    size = inputs.images["hits"].shape[-1]
+    maps = np.zeros((len(inputs), 2, size, size), dtype=np.float32)
+    probability = np.zeros((len(inputs), 2), dtype=np.float32)
     for start in range(0, len(inputs), _BATCH):
         rows = np.arange(start, min(start + _BATCH, len(inputs)))
         batch = inputs.batch(rows, network.needs)
-        shares = network.forward_share(network.forward_features(batch), batch)
+        features = network.forward_features(batch)
+        shares, prompt = network.forward_share(features, batch), network.forward_prompt(features)
         assert shares is not None
-        parts.append((shares.sigmoid() * (batch["hits"] > 0)).squeeze(2).numpy())
-    size = next(iter(inputs.images.values())).shape[-1]
-    return np.concatenate(parts) if parts else np.zeros((0, 2, size, size), dtype=np.float32)
+        assert prompt is not None
+        maps[rows] = (shares.sigmoid() * (batch["hits"] > 0)).squeeze(2).numpy()
+        probability[rows] = prompt.sigmoid().numpy()
+    return ShareMaps(maps, probability)
 
 
 def _attributions(

@@ -1,4 +1,4 @@
-"""A head on the crop encoder: which part of each crystal's energy is of prompt photons."""
+"""A head on the crop encoder: which part of each crystal's energy is of the photon."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class ShareDecoder(nn.Module):
     Ronneberger, Fischer and Brox, arXiv:1505.04597. Each stage's output, enlarged to the size of
     the one before, is joined with it; at last with the crop itself, which here holds the uncut
     ECAL hits too: pile-up lies below the cut of the mass-blind images. Nothing of it reaches the
-    classes' head.
+    classes' head. It is taught round prompt photons only: whether a photon is prompt belongs to
+    the whole of it, and the prompt logit says so.
 
     Parameters
     ----------

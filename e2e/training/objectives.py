@@ -66,7 +66,8 @@ class Classification(Objective):
 
     * `prompt` (B, 2): is each photon prompt? NaN is unknown; needs a network with such a head.
     * image `share` (B, 2, 1, S, S) with table `share_known` (B,): which part of each crystal's
-      energy is of prompt photons; needs a network with such a head, which sees the image `hits`.
+      energy is of prompt photons, learned round prompt photons; needs a network with such a head,
+      which sees the image `hits`.
     * `mass` (B,) in GeV, if `decorrelation` is `disco`: the squared distance correlation of the
       Higgs score and m_gg over the background.
     """
@@ -94,9 +95,8 @@ class Classification(Objective):
         loss = (losses * targets["weight"]).mean()
         share_logits = self.network.forward_share(features, inputs)
         if share_logits is not None and self.config.share_loss > 0 and "share" in target_images:
-            shares = share_loss(
-                share_logits, target_images["share"], inputs["hits"], targets["share_known"]
-            )
+            known = targets["share_known"][:, None] & (targets["prompt"] > 0)  # NaN is not
+            shares = share_loss(share_logits, target_images["share"], inputs["hits"], known)
             loss = loss + self.config.share_loss * shares
         if self.config.decorrelation == "disco":
             loss = loss + self.config.decorrelation_weight * mass_penalty(logits, targets)
@@ -141,10 +141,11 @@ def share_loss(logits: Tensor, share: Tensor, hits: Tensor, known: Tensor) -> Te
         (B, 2, 1, S, S): prediction; true share of prompt photons; energy of the rechit in GeV, 0
         for none.
     known
-        (B,) whether an event's shares are known.
+        (B, 2) whether a photon's shares are known and it is prompt. Round a fake all are 0: to
+        tell fakes is left to the prompt logit, so that a share says nothing of it.
     """
     losses = functional.binary_cross_entropy_with_logits(logits.float(), share, reduction="none")
-    energy = hits * known.float().view(-1, 1, 1, 1, 1)
+    energy = hits * known.float()[:, :, None, None, None]
     return (losses * energy).sum() / energy.sum().clamp(min=1e-6)
 
 

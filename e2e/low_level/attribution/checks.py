@@ -1,0 +1,198 @@
+"""Do attributions tell of the network? Random weights must change them, deletions must hurt."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from common.metrics import auc, bootstrap
+from e2e.low_level.attribution.gradients import integrated_gradients
+from e2e.networks import EventNetwork
+
+FloatArray = NDArray[np.float64]
+_BATCH = 128
+
+
+def with_random_weights(network: EventNetwork, seed: int, only_head: bool) -> EventNetwork:
+    """A copy whose weights are drawn anew: all of them, or those of the last layers only.
+
+    Adebayo et al., arXiv:1810.03292. The normalisation of the inputs stays.
+    """
+    random = copy.deepcopy(network)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for name, module in random.named_modules():
+            if only_head and not name.startswith("head"):
+                continue
+            reset = getattr(module, "reset_parameters", None)
+            if callable(reset):
+                reset()
+    return random.eval()
+
+
+def rank_correlations(a: Tensor, b: Tensor, filled: Tensor, is_signed: bool) -> FloatArray:
+    """(B,) Spearman's rank correlation of two maps over each event's filled pixels.
+
+    NaN for events with fewer than three.
+    """
+    from scipy.stats import spearmanr
+
+    found = np.full(len(a), np.nan)
+    for event in range(len(a)):
+        chosen = filled[event]
+        one, other = a[event][chosen].numpy(), b[event][chosen].numpy()
+        if not is_signed:
+            one, other = np.abs(one), np.abs(other)
+        if len(one) >= 3 and np.ptp(one) > 0 and np.ptp(other) > 0:
+            found[event] = spearmanr(one, other).statistic
+    return found
+
+
+def attribute(
+    network: EventNetwork,
+    inputs: Mapping[str, Tensor],
+    classes: tuple[int, int],
+    steps: int,
+) -> dict[str, Any]:
+    """Integrated gradients of many events: `images` by name, `difference`, `baseline`, `total`."""
+    count = len(next(iter(inputs.values())))
+    parts = [
+        integrated_gradients(
+            network, {n: v[start : start + _BATCH] for n, v in inputs.items()}, *classes, steps
+        )
+        for start in range(0, count, _BATCH)
+    ]
+    return {
+        "images": {n: torch.cat([p.images[n] for p in parts]) for n in parts[0].images},
+        "difference": torch.cat([p.difference for p in parts]).numpy(),
+        "baseline": torch.cat([p.baseline for p in parts]).numpy(),
+        "total": torch.cat([p.total for p in parts]).numpy(),
+    }
+
+
+def randomisation_test(
+    network: EventNetwork,
+    inputs: Mapping[str, Tensor],
+    maps: Tensor,
+    classes: tuple[int, int],
+    steps: int,
+    seeds: Sequence[int],
+) -> dict[str, dict[str, float]]:
+    """Mean rank correlation of crops' attributions with those of randomised networks.
+
+    Keys: `head` and `all`, which weights are random; and `half_steps`, the same network with half
+    the points of the integral, which must stay alike. Each has `signed` and `absolute`, the mean
+    over events, and the standard error over networks (or events) of the first.
+    """
+    filled = inputs["crops"] > 0
+    found = {}
+    for name, networks in (
+        ("half_steps", [network]),
+        ("head", [with_random_weights(network, seed, True) for seed in seeds]),
+        ("all", [with_random_weights(network, seed, False) for seed in seeds]),
+    ):
+        points = steps // 2 if name == "half_steps" else steps
+        others = [attribute(n, inputs, classes, points)["images"]["crops"] for n in networks]
+        signed = [np.nanmean(rank_correlations(maps, o, filled, True)) for o in others]
+        absolute = [np.nanmean(rank_correlations(maps, o, filled, False)) for o in others]
+        found[name] = {
+            "signed": float(np.mean(signed)),
+            "signed_spread": float(np.std(signed)),
+            "absolute": float(np.mean(absolute)),
+            "absolute_spread": float(np.std(absolute)),
+        }
+    return found
+
+
+def deletion_test(
+    network: EventNetwork,
+    inputs: Mapping[str, Tensor],
+    maps: Mapping[str, Tensor],
+    is_signal: NDArray[np.bool_],
+    group: NDArray[np.int64],
+    classes: tuple[int, int],
+    fractions: Sequence[float],
+    replicas: int,
+    seed: int,
+) -> dict[str, list[dict[str, float]]]:
+    """AUC of the pair of classes when pixels are emptied: most supporting, hardest, or random.
+
+    A pixel supports the event's true class: positive attributions of signal, negative ones of
+    background. Each way empties the same number of filled pixels of an event, over all images.
+
+    Returns
+    -------
+    dict
+        Way to a list over `fractions` of value and error of the AUC, and of its difference to the
+        random way, paired; fraction 0, the event as it is, comes first.
+    """
+    sign = torch.from_numpy(np.where(is_signal, 1.0, -1.0).astype(np.float32))
+    generator = torch.Generator().manual_seed(seed)
+    flat = {name: values.flatten(1) for name, values in inputs.items() if name in maps}
+    energy = torch.cat(list(flat.values()), dim=1)
+    support = torch.cat([maps[name].flatten(1) for name in flat], dim=1) * sign[:, None]
+    ways = {
+        "random": torch.rand(energy.shape, generator=generator),
+        "hardest": energy,
+        "attributed": support,
+    }
+    scores = {
+        way: [_score_without(network, inputs, flat, rank, classes, f) for f in (0.0, *fractions)]
+        for way, rank in ways.items()
+    }
+    stacked = np.stack([np.stack(scores[way], axis=1) for way in ways], axis=2)
+
+    def statistic(values: FloatArray, signal: NDArray[np.bool_]) -> FloatArray:
+        areas = np.array([[auc(column, signal) for column in part.T] for part in values.T])
+        return np.stack([areas, areas - areas[0]])
+
+    value = statistic(stacked, is_signal)
+    error = bootstrap(statistic, stacked, is_signal, groups=group, n=replicas)
+    return {
+        way: [
+            {
+                "fraction": fraction,
+                "value": float(value[0, i, j]),
+                "error": float(error[0, i, j]),
+                "difference": float(value[1, i, j]),
+                "difference_error": float(error[1, i, j]),
+            }
+            for j, fraction in enumerate((0.0, *fractions))
+        ]
+        for i, way in enumerate(ways)
+    }
+
+
+@torch.no_grad()
+def _score_without(
+    network: EventNetwork,
+    inputs: Mapping[str, Tensor],
+    flat: Mapping[str, Tensor],
+    rank: Tensor,
+    classes: tuple[int, int],
+    fraction: float,
+) -> FloatArray:
+    """(B,) difference of logits when the `fraction` of filled pixels of highest rank is emptied."""
+    energy = torch.cat(list(flat.values()), dim=1)
+    rank = torch.where(energy > 0, rank, -torch.inf)
+    place = rank.argsort(dim=1, descending=True).argsort(dim=1)
+    removed = place < torch.round(fraction * (energy > 0).sum(dim=1, keepdim=True))
+    kept = torch.where(removed, 0.0, energy)
+    changed, start = dict(inputs), 0
+    for name, values in flat.items():
+        stop = start + values.shape[1]
+        changed[name] = kept[:, start:stop].view_as(inputs[name])
+        start = stop
+    logits = torch.cat(
+        [
+            network({n: v[first : first + _BATCH] for n, v in changed.items()})
+            for first in range(0, len(energy), _BATCH)
+        ]
+    )
+    return (logits[:, classes[0]] - logits[:, classes[1]]).double().numpy()

@@ -1,0 +1,189 @@
+"""Tables and figures of attributions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from common.plotting import COLOURS, label, new_figure
+from common.runs import RunFolder
+from e2e.evaluation.scores import PAIR_TITLES
+from e2e.labels import CLASS_NAMES, CLASS_TITLES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from e2e.low_level.attribution.stage import Attributed
+
+_CHANNELS = ("tracks", "ECAL", "HCAL")
+_WAYS = {"random": "random", "hardest": "hardest", "attributed": "most attributed"}
+_PHOTON = 1  # the trailing one, which is the fake of γ+jet more often
+
+
+def tables(folder: RunFolder, metrics: dict[str, Any]) -> None:
+    """Completeness, the test with random weights, the deletion test, and sums per channel."""
+    pair = PAIR_TITLES[metrics["pair"]]
+    complete, random = metrics["completeness"], metrics["randomisation"]
+    rows = [
+        ["|sum - difference| / |difference|, mean", f"{100 * complete['mean']:.2f} %"],
+        ["the same, 95 % of the events below", f"{100 * complete['quantile_95']:.2f} %"],
+    ]
+    titles = {
+        "half_steps": "half the points of the integral",
+        "head": "random weights in the last layers",
+        "all": "random weights everywhere",
+    }
+    rows += [
+        [
+            f"rank correlation with {title}, signed / absolute",
+            f"{random[key]['signed']:+.2f} / {random[key]['absolute']:+.2f}",
+        ]
+        for key, title in titles.items()
+    ]
+    folder.add_table(
+        "Checks of attributions",
+        ["integrated gradients", ""],
+        rows,
+        f"Of the difference of the logits of {pair}; rank correlations over the filled pixels of "
+        "the crops, mean of events. Attributions that stayed alike under random weights would not "
+        "tell of the network.",
+    )
+    deletion = metrics["deletion"]
+    fractions = [f"{row['fraction']:.0%}" for row in deletion["random"]]
+    folder.add_table(
+        "Deletion test",
+        ["pixels emptied", *fractions],
+        [
+            [_WAYS[way], *(f"{row['value']:.3f} ± {row['error']:.3f}" for row in deletion[way])]
+            for way in _WAYS
+        ],
+        f"AUC of {pair} when so many filled pixels of each event are emptied: at random, the "
+        "hardest, or those that most support the event's own class.",
+    )
+    rows = [
+        [
+            CLASS_TITLES[CLASS_NAMES.index(name)],
+            *(f"{value:+.2f}" for image in found.values() for value in image),
+        ]
+        for name, found in metrics["channels"].items()
+    ]
+    images = next(iter(metrics["channels"].values()))
+    folder.add_table(
+        "Attribution per channel",
+        ["events", *(f"{image}, {channel}" for image in images for channel in _CHANNELS)],
+        rows,
+        f"Mean sum of the attributions to the difference of the logits of {pair}.",
+    )
+
+
+def figures(
+    folder: RunFolder,
+    found: Attributed,
+    metrics: dict[str, Any],
+    examples: int,
+    simulation: bool,
+) -> None:
+    """Mean maps, examples of each class, and the deletion test."""
+    _means(folder, found, simulation)
+    for c, title in enumerate(CLASS_TITLES):
+        _examples(folder, found, c, title, examples, simulation)
+    _deletion(folder, metrics, simulation)
+
+
+def _means(folder: RunFolder, found: Attributed, simulation: bool) -> None:
+    from matplotlib.colors import LogNorm
+
+    figure, axes = new_figure(3, 3, width=3.6, height=3.2)
+    maps = found.maps["crops"].abs()
+    means = [
+        maps[torch.from_numpy(found.label == c)].mean(dim=0)[_PHOTON].numpy() for c in range(3)
+    ]
+    for column, channel in enumerate(_CHANNELS):
+        top = max(float(mean[column].max()) for mean in means)
+        norm = LogNorm(max(top, 1e-9) / 300, max(top, 1e-9))
+        for c, title in enumerate(CLASS_TITLES):
+            axis = axes[c, column]
+            image = axis.imshow(
+                means[c][column].clip(norm.vmin), norm=norm, origin="lower", cmap="magma"
+            )
+            _bare(axis, f"{title}, {channel}")
+            figure.colorbar(image, ax=axis, fraction=0.046)
+    _stamp(axes[0, 0], simulation)
+    figure.tight_layout()
+    folder.save_figure(
+        figure, "mean_attribution",
+        "Mean |attribution| of the trailing photon's crop per channel and class (rows η, columns "
+        "φ; one crystal a pixel).",
+    )  # fmt: skip
+
+
+def _examples(
+    folder: RunFolder, found: Attributed, c: int, title: str, examples: int, simulation: bool
+) -> None:
+    events = np.flatnonzero(found.label == c)[:examples]
+    figure, axes = new_figure(len(events), 7, width=2.6, height=2.6)
+    for row, event in enumerate(events):
+        hits = found.inputs["crops"][event, _PHOTON].numpy()
+        maps = found.maps["crops"][event, _PHOTON].numpy()
+        limit = float(np.abs(maps).max()) or 1.0
+        for channel, name in enumerate(_CHANNELS):
+            _hits(axes[row, 2 * channel], hits[channel])
+            _signed(axes[row, 2 * channel + 1], maps[channel], limit)
+            _bare(axes[row, 2 * channel], name if row == 0 else "")
+            _bare(axes[row, 2 * channel + 1], f"attribution, {name}" if row == 0 else "")
+        cam = found.cam[event, _PHOTON].numpy()
+        _signed(axes[row, 6], cam, float(np.abs(cam).max()) or 1.0)
+        _bare(axes[row, 6], "Grad-CAM" if row == 0 else "")
+        axes[row, 0].set_ylabel(f"logit difference {found.difference[event]:+.1f}", fontsize=9)
+    _stamp(axes[0, 0], simulation, 1.16)
+    figure.suptitle(f"{title}: trailing photon; red speaks for a photon, blue for a jet", y=1.0)
+    figure.tight_layout()
+    folder.save_figure(
+        figure, f"examples_{CLASS_NAMES[c]}",
+        f"{title}: hits of the trailing photon's crop (scaled energies, logarithmic) and their "
+        "integrated gradients side by side, one scale per event; last, signed Grad-CAM.",
+    )  # fmt: skip
+
+
+def _hits(axis: Axes, values: NDArray) -> None:
+    from matplotlib.colors import LogNorm
+
+    shown = np.where(values > 0, values, np.nan)
+    axis.imshow(shown, norm=LogNorm(0.05, 60), origin="lower", cmap="magma_r")
+
+
+def _signed(axis: Axes, values: NDArray, limit: float) -> None:
+    from matplotlib.colors import SymLogNorm
+
+    norm = SymLogNorm(limit / 30, vmin=-limit, vmax=limit)
+    axis.imshow(values, norm=norm, origin="lower", cmap="RdBu_r")
+
+
+def _bare(axis: Axes, title: str) -> None:
+    axis.set(xticks=[], yticks=[])
+    axis.set_title(title, fontsize=10)
+
+
+def _stamp(axis: Axes, simulation: bool, height: float = 1.14) -> None:
+    text = "Simulation" if simulation else "CMS Open Data"
+    axis.text(0, height, text, transform=axis.transAxes, fontweight="bold")
+
+
+def _deletion(folder: RunFolder, metrics: dict[str, Any], simulation: bool) -> None:
+    figure, axes = new_figure(width=6.0)
+    for colour, (way, rows) in zip(COLOURS, metrics["deletion"].items(), strict=False):
+        axes[0, 0].errorbar(
+            [row["fraction"] for row in rows], [row["value"] for row in rows],
+            [row["error"] for row in rows], fmt="o-", c=colour, label=_WAYS[way],
+        )  # fmt: skip
+    axes[0, 0].axhline(0.5, c="0.7", lw=1)
+    axes[0, 0].set(
+        xlabel="part of the filled pixels emptied", ylabel=f"AUC, {PAIR_TITLES[metrics['pair']]}"
+    )
+    axes[0, 0].legend()
+    label(axes[0, 0], simulation)
+    figure.tight_layout()
+    folder.save_figure(figure, "deletion", "AUC when pixels are emptied, by how they are chosen.")
