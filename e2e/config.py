@@ -31,14 +31,22 @@ class InputConfig(StageConfig):
         description="also the crops' ECAL hits in GeV, uncut: the network then has a head that "
         "gives each crystal's share of prompt-photon energy; its scores do not see them",
     )
+    tracks: Literal["face", "vertex"] = Field(
+        "face",
+        description="where a photon sees tracks; vertex: at the cell that their direction at the "
+        "vertex points to; face: moved by the photon's way along z, so that its own lie on it",
+    )
+    shapes: bool = Field(
+        False,
+        description="shower shapes and isolation of the same hits as a further input of the "
+        "diphoton network",
+    )
     context_bins: int = Field(17, gt=0, description="bins per side of the context image, odd")
     context_bin: int = Field(3, gt=0, description="crystals per side of a context bin, odd")
     full: list[str] = Field(
-        [], description="images of the whole detector to make: EB, EB3, EE, ECAL, ECAL3, HCAL, …"
-    )
-    full_scale: Literal["mass", "raw"] = Field(
-        "mass",
-        description="of whole images; mass: hits relative to the pair's mass, then cut; raw: GeV, "
+        [],
+        description="images of the whole detector to make: EB, EB3, EE, EE2, ECAL, ECAL3, HCAL, "
+        "HCAL2, HCAL3, relative to the pair's mass, then cut; with _raw after the name: GeV, "
         "uncut, which tells a network the mass",
     )
 
@@ -68,6 +76,7 @@ class NetworkConfig(StageConfig):
         [16, 32], description="channels of the context branch's convolutions; empty for no context"
     )
     rings: int = Field(32, gt=0, description="features made of the context's sums over rings")
+    shapes: int = Field(32, gt=0, description="features made of shapes and isolation, if an input")
     photon: int = Field(32, gt=0, description="features per photon that reach the head")
     hidden: int = Field(64, gt=0, description="units of the hidden layers")
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout in the head")

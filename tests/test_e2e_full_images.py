@@ -29,11 +29,11 @@ def store_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", sorted(FULL_IMAGES))
 def test_raw_images_are_those_of_the_export(store_path: Path, name: str) -> None:
     with EventStore(store_path) as store:
-        inputs = read_inputs(store, InputConfig(full=[name], full_scale="raw"))
+        inputs = read_inputs(store, InputConfig(full=[name + "_raw"]))
         hits = {channel: store.hits(channel) for channel in store.channels}
     hits["EB"] = scaled_hits(hits["EB"], "EB", np.ones(60), 0.0)  # crystals' last hits only
     hits["EE"] = scaled_hits(hits["EE"], "EE", np.ones(60), 0.0)
-    dense = inputs.images[name].dense(np.arange(60)).numpy()
+    dense = inputs.images[name + "_raw"].dense(np.arange(60)).numpy()
     planes = [stack(plane, hits).transpose(0, 3, 1, 2) for plane in FULL_IMAGES[name]]
     expected = planes[0] if len(planes) == 1 else np.stack(planes, axis=1)
     assert dense.shape == expected.shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from data.batch import Hits
+from data.detector.geometry import detector_eta, eb_uv
 from data.store import EventStore
 from e2e.config import InputConfig
 from e2e.inputs import images
@@ -125,6 +127,26 @@ def test_the_context_sums_bins_round_the_seed() -> None:
     assert float(context.sum()) == 14.0
 
 
+def test_a_photons_own_track_lies_on_it_wherever_the_vertex_was() -> None:
+    for z in (-12.0, 0.0, 7.0):
+        eta = np.array([[0.4, -1.1]])
+        u, v = eb_uv(detector_eta(eta, z), np.array([[0.3, 0.3 + np.pi]]))
+        at_vertex, _ = eb_uv(eta, np.zeros_like(eta))
+        ones = np.full((1, 2), 62.5)
+        seed = (np.floor(u) * 360 + np.floor(v)).astype(np.int64)
+        pairs = Pairs(ones, ones, eta, np.array([[0.3, -2.8]]), u, v, seed, ones)
+        assert (np.abs(pairs.displacement + at_vertex - u) < 0.75).all()
+        mirrored = replace(pairs, u=170 - u, eta=-eta)
+        assert_array_equal(mirrored.displacement, -pairs.displacement)
+        cell = (np.floor(at_vertex[0, 0]).astype(int) + 55) * 360 + seed[0, 0] % 360
+        track = one_event([int(cell)], [5.0])
+        seen = window_hits("TRK", track, pairs.seed, 9, pairs.displacement)
+        assert np.abs(seen.du).max() <= 1
+        assert (seen.dv == 0).all()
+        unmoved = window_hits("TRK", track, pairs.seed, 25)
+        assert (abs(z) < 1) == (np.abs(unmoved.du).max() <= 1)
+
+
 @pytest.fixture(scope="module")
 def store_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_store(tmp_path_factory.mktemp("images") / "events.h5", 90)
@@ -143,7 +165,7 @@ def test_augmentation_is_the_mirror_image_of_the_detector(
 ) -> None:
     with EventStore(store_path) as store:
         pairs = Pairs.read(store)
-        windows = images.read_windows(store, pairs.seed, 0, len(store), 25)
+        windows = images.read_windows(store, pairs, CONFIG, 0, len(store))
         plain = read_inputs(store, CONFIG)
     other = Pairs(**vars(pairs))
     if mirror_z:
@@ -173,7 +195,7 @@ def test_the_same_event_at_another_mass_gives_the_same_inputs(
     """Nothing but ratios is left, of images, kinematics and the boosted tree's inputs alike."""
     with EventStore(store_path) as store:
         pairs = Pairs.read(store)
-        windows = images.read_windows(store, pairs.seed, 0, len(store), 25)
+        windows = images.read_windows(store, pairs, CONFIG, 0, len(store))
     heavier = Pairs(**vars(pairs))
     for name in ("energy", "pt", "e5x5"):
         setattr(heavier, name, getattr(pairs, name) * factor)

@@ -16,7 +16,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from common.metrics import auc, bootstrap
 from data.store import EventStore
 from e2e.config import ClassifyConfig
-from e2e.inputs.images import half_window, photon_scale, read_windows
+from e2e.inputs.images import photon_scale, read_windows
 from e2e.inputs.kinematics import Pairs
 from e2e.inputs.windows import WindowHits
 from e2e.labels import DIPHOTON, HIGGS, Labels
@@ -34,7 +34,7 @@ def blindness_test(store: EventStore, labels: Labels, config: ClassifyConfig) ->
     `kinematics` alone, with the blind hits, and with the raw ones.
     """
     pairs = Pairs.read(store)
-    windows = read_windows(store, pairs.seed, 0, len(store), half_window(config.inputs))
+    windows = read_windows(store, pairs, config.inputs, 0, len(store))
     limit = config.evaluation.low_energy_limit
     scale, one = photon_scale(pairs, config.inputs), np.ones(2 * len(pairs))
     cuts = config.inputs.cuts

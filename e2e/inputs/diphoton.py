@@ -29,7 +29,7 @@ def read_inputs(
 
     Images `crops`, `context` and, with `config.hits`, `hits` (see `e2e.inputs.images`), and those
     of the whole detector that `config.full` names (`e2e.inputs.full`); tables `kinematics` and,
-    where asked for, `tabular` (see `e2e.inputs.tabular`).
+    where asked for here or by `config.shapes`, `tabular` (see `e2e.inputs.tabular`).
 
     Raises
     ------
@@ -57,10 +57,10 @@ def _read_chunk(
     store: EventStore, every: Pairs, config: InputConfig, start: int, stop: int, tabular: bool
 ) -> EventInputs:
     pairs = every.rows(start, stop)
-    windows = images.read_windows(store, pairs.seed, start, stop, images.half_window(config))
+    windows = images.read_windows(store, pairs, config, start, stop)
     blind = images.blind_hits(windows, pairs, config)
     tables = {"kinematics": pairs.kinematics()}
-    if tabular:
+    if tabular or config.shapes:
         tables["tabular"] = tabular_features(blind, pairs)
     hits = {"hits": images.crystal_crops(windows["EB"], pairs, config)} if config.hits else {}
     return EventInputs(

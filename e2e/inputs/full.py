@@ -33,6 +33,14 @@ FULL_IMAGES: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 
 
+RAW = "_raw"  # after a name: energies in GeV as they are
+
+
+def planes_of(name: str) -> tuple[tuple[str, ...], ...]:
+    """The planes of an image, and the channels of each."""
+    return FULL_IMAGES[name.removesuffix(RAW)]
+
+
 def check_names(store: EventStore, names: list[str]) -> None:
     """Whether the images are known and the store has their channels.
 
@@ -44,9 +52,9 @@ def check_names(store: EventStore, names: list[str]) -> None:
         If the store lacks a channel of an image.
     """
     for name in names:
-        if name not in FULL_IMAGES:
+        if name.removesuffix(RAW) not in FULL_IMAGES:
             raise ConfigError(f"inputs.full: no image {name!r}; there are {', '.join(FULL_IMAGES)}")
-        for channel in (c for plane in FULL_IMAGES[name] for c in plane):
+        for channel in (c for plane in planes_of(name) for c in plane):
             absent = lacking(channel, dict.fromkeys(store.channels))
             if absent:
                 remedy = f"leave {name} out of inputs.full"
@@ -59,28 +67,32 @@ def read_full(
     """The images `config.full` of events start:stop, whose pairs are given."""
     if not config.full:
         return {}
-    planes = [plane for name in config.full for plane in FULL_IMAGES[name]]
+    planes = [plane for name in config.full for plane in planes_of(name)]
     needed = {channel for plane in planes for name in plane for channel in IMAGES[name].channels}
     hits = {channel: store.hits(channel, start, stop) for channel in sorted(needed)}
-    kept = blind_events(hits, pairs, config)
-    return {name: _image(FULL_IMAGES[name], kept, len(pairs)) for name in config.full}
+    found: dict[str, SparseImages] = {}
+    for raw in (False, True):
+        names = [name for name in config.full if name.endswith(RAW) == raw]
+        kept = blind_events(hits, pairs, config, raw) if names else {}
+        found |= {name: _image(planes_of(name), kept, len(pairs)) for name in names}
+    return found
 
 
 def event_scale(pairs: Pairs, config: InputConfig) -> NDArray[np.float64]:
-    """(N,) factor of each event's energies, NaN without a pair."""
-    if config.full_scale == "raw":
-        return np.ones(len(pairs))
+    """(N,) factor that makes each event's energies mass-blind, NaN without a pair."""
     return np.where(pairs.complete, config.reference_mass / pairs.mass, np.nan)
 
 
-def blind_events(hits: Mapping[str, Hits], pairs: Pairs, config: InputConfig) -> dict[str, Hits]:
+def blind_events(
+    hits: Mapping[str, Hits], pairs: Pairs, config: InputConfig, raw: bool = False
+) -> dict[str, Hits]:
     """Every hit scaled, then cut, in the order that `WindowHits.scaled` explains; raw: as it is."""
     cuts = {**config.cuts, "EE": config.ecal_cut}
-    if config.full_scale == "raw":
-        cuts = dict.fromkeys(cuts, 0.0)
-    scale = event_scale(pairs, config)
-    return {channel: scaled_hits(rows, channel, scale, cuts[channel])
-            for channel, rows in hits.items()}  # fmt: skip
+    scale = np.ones(len(pairs)) if raw else event_scale(pairs, config)
+    return {
+        channel: scaled_hits(rows, channel, scale, 0.0 if raw else cuts[channel])
+        for channel, rows in hits.items()
+    }
 
 
 def scaled_hits(hits: Hits, channel: str, scale: NDArray[np.floating], cut: float) -> Hits:

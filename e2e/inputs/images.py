@@ -25,14 +25,24 @@ Place = Callable[[WindowHits], tuple[NDArray[Any], NDArray[Any], NDArray[np.bool
 
 
 def read_windows(
-    store: EventStore, seed: NDArray[np.integer], start: int, stop: int, half: int
+    store: EventStore, pairs: Pairs, config: InputConfig, start: int, stop: int
 ) -> dict[str, WindowHits]:
-    """Unscaled hits round the photons (seeds (N, 2)) of events start:stop.
+    """Unscaled hits round the photons of events start:stop, whose pairs are given.
 
-    Channels that the store lacks are absent.
+    Channels that the store lacks are absent. Tracks are stored where their direction at the
+    vertex points to; unless `config.tracks` is `vertex` each photon sees them moved by its own
+    displacement, so that a track along the photon lies on it wherever the vertex was.
     """
+    half = half_window(config)
+    moved = pairs.displacement if config.tracks == "face" else None
     return {
-        channel: window_hits(channel, store.hits(channel, start, stop), seed, half)
+        channel: window_hits(
+            channel,
+            store.hits(channel, start, stop),
+            pairs.seed,
+            half,
+            moved if channel == "TRK" else None,
+        )
         for channel in IMAGE_CHANNELS
         if channel in store.channels
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from data.detector.geometry import CRYSTAL, eb_eta_phi
 from data.kinematics import diphoton_mass
 
 if TYPE_CHECKING:
@@ -58,6 +59,15 @@ class Pairs:
     def complete(self) -> NDArray[np.bool_]:
         """(N,) whether both photons exist and their mass is positive."""
         return np.nan_to_num(self.mass) > 0
+
+    @property
+    def displacement(self) -> NDArray[np.int64]:
+        """(N, 2) rows from where a photon's direction at the vertex points to where it arrives.
+
+        The longitudinal spread of the vertices moves photons by some rows; 0 without a photon.
+        """
+        arrival, _ = eb_eta_phi(np.nan_to_num(self.u), np.zeros_like(self.u))
+        return np.rint(np.nan_to_num(arrival - self.eta) / CRYSTAL).astype(np.int64)
 
     def kinematics(self) -> NDArray[np.float32]:
         """(N, 5) columns `KINEMATIC_NAMES`, in slot order; NaN without a pair."""

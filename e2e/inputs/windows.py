@@ -87,7 +87,13 @@ class WindowHits:
         )
 
 
-def window_hits(channel: str, hits: Hits, seed: NDArray[np.integer], half: int) -> WindowHits:
+def window_hits(
+    channel: str,
+    hits: Hits,
+    seed: NDArray[np.integer],
+    half: int,
+    shift: NDArray[np.integer] | None = None,
+) -> WindowHits:
     """Hits of one channel within `half` crystals of each photon's seed.
 
     Parameters
@@ -100,6 +106,8 @@ def window_hits(channel: str, hits: Hits, seed: NDArray[np.integer], half: int) 
         (N, 2) flat EB cells of the photons' seeds; -1 for no photon.
     half
         Half width of the window: it has 2 * half + 1 crystals per side.
+    shift
+        (N, 2) rows by which the hits are moved before they are looked at from each photon.
     """
     row, column, inside = _grid(channel, hits)
     size = TOWER if channel == "HBHE" else 1
@@ -109,6 +117,8 @@ def window_hits(channel: str, hits: Hits, seed: NDArray[np.integer], half: int) 
     for slot in (0, 1):
         cell = seed[:, slot].astype(np.int64)[event]
         du = row - cell // COLUMNS
+        if shift is not None:
+            du = du + shift[:, slot][event]
         dv = (column - cell % COLUMNS + COLUMNS // 2) % COLUMNS - COLUMNS // 2
         near = (cell >= 0) & _overlaps(du, size, half) & _overlaps(dv, size, half)
         parts.append((2 * event[near] + slot, du[near], dv[near], energy[near]))

@@ -26,7 +26,7 @@ class Features:
     event
         (B, E) features of the event that belong to no single photon.
     context
-        (B, 2, F) of the region round each photon, or None.
+        (B, 2, F) of the region round each photon, of shapes and isolation; or None.
     embedding
         (B, 2, D) per photon, or None for a network that does not look at photons.
     feature_map
@@ -85,7 +85,7 @@ class EventNetwork(nn.Module):
         return None
 
     def forward_share(self, features: Features, inputs: Mapping[str, Tensor]) -> Tensor | None:
-        """(B, 2, 1, S, S) logits of each crystal's share of prompt photons, or None likewise."""
+        """(B, 2, 1, S, S) logits of each crystal's share of the photon, were it prompt; or None."""
         return None
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from data.detector.geometry import CRYSTAL
 from e2e.networks.base import N_KINEMATICS, EventNetwork, Features
 from e2e.networks.layers import convolution, laid_out, pooled, residual_stages
+from e2e.networks.shapes import ShapeBranch
+from e2e.networks.share import ShareDecoder
 
 if TYPE_CHECKING:
     from e2e.config import InputConfig, NetworkConfig
-from e2e.networks.share import ShareDecoder
+    from e2e.inputs.events import EventInputs
 
 IMAGE_CHANNELS = 3
 MAP_SIZE = 4  # side in pixels of the exported feature map
@@ -78,10 +81,15 @@ class DiphotonNetwork(EventNetwork):
 
     def __init__(self, config: NetworkConfig, inputs: InputConfig) -> None:
         super().__init__()
-        self.needs = ("crops", "context", "kinematics") + (("hits",) if inputs.hits else ())
+        wanted = {
+            "context": bool(config.context_widths), "tabular": inputs.shapes, "hits": inputs.hits
+        }  # fmt: skip
+        self.needs = ("crops", "kinematics", *(name for name, there in wanted.items() if there))
         self.encoder = CropEncoder(config)
         self.context = ContextBranch(config, inputs) if config.context_widths else None
-        features = 2 * config.widths[-1] + (self.context.outputs if self.context else 0)
+        self.shapes = ShapeBranch(config) if inputs.shapes else None
+        around = [branch.outputs for branch in (self.context, self.shapes) if branch is not None]
+        features = 2 * config.widths[-1] + sum(around)
         self.photon = nn.Sequential(
             nn.Linear(features + 2, config.hidden),
             nn.ReLU(),
@@ -99,16 +107,24 @@ class DiphotonNetwork(EventNetwork):
         # Built last, so that the other weights do not depend on whether it is there.
         self.share = ShareDecoder(config, IMAGE_CHANNELS + 1) if inputs.hits else None
 
+    def fit_normalisation(self, inputs: EventInputs, rows: NDArray[np.integer]) -> None:
+        """Of the kinematics and, where they are an input, of shapes and isolation."""
+        super().fit_normalisation(inputs, rows)
+        if self.shapes is not None:
+            self.shapes.fit(np.nan_to_num(inputs.tables["tabular"][rows]))
+
     def forward_features(self, inputs: Mapping[str, Tensor]) -> Features:
         """Embedding and feature map of each photon from its crop alone; context and kinematics."""
         crops = torch.log1p(inputs["crops"])
         embedding, feature_map, stages = self.encoder(crops.flatten(0, 1))
-        context = None
+        around = []
         if self.context is not None:
-            context = self.context(inputs["context"].flatten(0, 1)).unflatten(0, (-1, 2))
+            around.append(self.context(inputs["context"].flatten(0, 1)).unflatten(0, (-1, 2)))
+        if self.shapes is not None:
+            around.append(self.shapes(inputs["tabular"]))
         return Features(
             self.normalised_kinematics(inputs),
-            context,
+            torch.cat(around, dim=2) if around else None,
             embedding.unflatten(0, (-1, 2)),
             feature_map.unflatten(0, (-1, 2)),
             stages,
