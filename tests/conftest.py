@@ -17,3 +17,12 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip(f"real CMS files are not at hand (set CMS_TEST_DATA; looked in {REAL_DATA})")
     return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def dijet_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of some 150 simulated dijet events."""
+    pytest.importorskip("fastjet", reason="the optional fastjet is not installed")
+    from tests.dijets import make_store
+
+    return make_store(tmp_path_factory.mktemp("dijets"))

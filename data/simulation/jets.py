@@ -127,9 +127,10 @@ def calorimeter_jets(
     event, raw, eta, phi, mass = cluster(
         event[used], len(hits["EB"]), et[used], eta[used], phi[used], energy[used], RAW_PT
     )
-    scale = corrected(raw, eta) / raw
-    kept = (raw * scale > JET_PT) & (np.abs(eta) < JET_ETA)
-    return event[kept], (raw * scale)[kept], eta[kept], phi[kept], (mass * scale)[kept]
+    pt = corrected(raw, eta)
+    kept = np.flatnonzero((pt > JET_PT) & (np.abs(eta) < JET_ETA))
+    kept = kept[np.lexsort((-pt[kept], event[kept]))]
+    return event[kept], pt[kept], eta[kept], phi[kept], (mass * pt / raw)[kept]
 
 
 def generated_jets(
