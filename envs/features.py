@@ -7,31 +7,20 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from data.detector.edges import edge_distances
 from data.detector.geometry import eb_eta_phi
 from envs.photons import PhotonTable
 
 FloatArray = NDArray[np.float64]
 
-#: Rows where modules meet: eta = 0, |ieta| 25/26, 45/46, 65/66 and the barrel's ends.
-MODULE_EDGES = np.array([0.0, 20.0, 40.0, 60.0, 85.0, 110.0, 130.0, 150.0, 170.0])
-SUPERMODULE = 20.0  # crystals in v
 _REFERENCE_ENERGY = 60.0  # GeV
-
-
-def edge_distances(table: PhotonTable) -> tuple[FloatArray, FloatArray]:
-    """Signed distances in crystals to the nearest module edge (u) and supermodule edge (v)."""
-    to_edges = table.u[:, None] - MODULE_EDGES[None, :]
-    nearest = np.abs(to_edges).argmin(axis=1)
-    du = to_edges[np.arange(len(table)), nearest]
-    dv = (table.v + SUPERMODULE / 2) % SUPERMODULE - SUPERMODULE / 2
-    return du.astype(np.float64), dv.astype(np.float64)
 
 
 def kinematics(table: PhotonTable) -> dict[str, FloatArray]:
     """Energy, place and surroundings: what a classical correction would use."""
     eta, _ = eb_eta_phi(table.u, table.v)
     offset = table.offset
-    du, dv = edge_distances(table)
+    du, dv = edge_distances(table.u, table.v)
     return {
         "log_energy": np.log(table.energy / _REFERENCE_ENERGY),
         "eta": eta,

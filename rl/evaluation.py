@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.metrics import relative_sigma_eff, with_error
-from envs.features import edge_distances
+from data.detector.edges import edge_distances
 from envs.photons import FloatArray, PhotonTable
 from rl import statistics
 from rl.pairs import Floats, Pairs
@@ -77,7 +77,7 @@ def photon_metrics(sample: Sample, replicas: int) -> dict[str, dict[str, Any]]:
     """
     table, target = sample.table, sample.table.target
     assert target is not None
-    du, dv = edge_distances(table)
+    du, dv = edge_distances(table.u, table.v)
     parts = {
         "all": np.ones(len(table), dtype=bool),
         "compact": table.r9 > 0.94,

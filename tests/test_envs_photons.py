@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from common.config import build
 from common.errors import ConfigError, InputError
+from data.detector.edges import MODULE_EDGES, edge_distances
 from data.store import EventStore
 from envs.config import EnvironmentConfig
-from envs.features import MODULE_EDGES, edge_distances
 from envs.gather import gather_photons
 from envs.observation import CLIP, ObservationModel
 from envs.photons import PhotonTable, concatenate, wrap_crystals
@@ -82,7 +82,7 @@ def test_differences_in_v_wrap_round(v: float, dv: float) -> None:
 
 
 def test_edges_are_where_modules_meet(table: PhotonTable) -> None:
-    du, dv = edge_distances(replace(table, u=np.full_like(table.u, 110.25), v=table.v * 0 + 19.5))
+    du, dv = edge_distances(np.full_like(table.u, 110.25), table.v * 0 + 19.5)
     np.testing.assert_allclose(du, 0.25)
     np.testing.assert_allclose(dv, -0.5)
     assert 85.0 in MODULE_EDGES
