@@ -17,7 +17,8 @@ from data.simulation.detector import select_events, simulate_events
 from data.simulation.hard_events import gun
 from data.simulation.imperfections import DEAD, gap_transmission
 from data.simulation.particles import CODE_OF, ParticleLists, read
-from data.simulation.pileup import MinimumBiasLibrary, Overlay
+from data.simulation.overlay import Overlay
+from data.simulation.pileup import MinimumBiasLibrary
 from data.simulation.profiles import Cells
 from data.simulation.propagation import Electrons
 from data.simulation.readout import BARREL_READOUT, read_barrel, read_endcap, read_hcal
@@ -188,7 +189,7 @@ def test_noise_alone_reads_out_nothing() -> None:
     rng = np.random.default_rng(0)
     assert len(read_barrel(np.zeros(3 * N_EB, np.float32), DEAD, rng).cell) == 0
     assert len(read_endcap(none, 3, rng).cell) == 0
-    assert len(read_hcal(none, 3, rng).cell) < 15  # of 12,096 towers
+    assert len(read_hcal(none, none, 3, rng).cell) < 15  # of 12,096 towers
 
 
 def test_windows_regions_and_dead_channels_of_the_readout() -> None:
@@ -217,7 +218,8 @@ def test_windows_regions_and_dead_channels_of_the_readout() -> None:
 def test_gun_photons_are_found_where_they_hit(library: MinimumBiasLibrary) -> None:
     rng = np.random.default_rng(4)
     vertex_z = rng.normal(0, 5, 64)
-    events = simulate_events(gun(0, vertex_z, rng), library, 20.0, rng, vertex_z)
+    events = simulate_events(gun(0, vertex_z, rng), library, 20.0, rng, vertex_z, choose=False)
+    np.testing.assert_array_equal(events.vertex_z, vertex_z)
     truth, photons = events.truth, events.photons
     assert len(truth.event) == 128
     same = truth.event[:, None] == photons.event

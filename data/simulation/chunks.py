@@ -39,6 +39,7 @@ class Chunk:
     pileup: float
     seed: int
     keep_all: bool
+    choose_vertex: bool = True
 
 
 @dataclass
@@ -84,9 +85,10 @@ def simulate_chunk(chunk: Chunk) -> ChunkResult:
     for first in range(chunk.first, chunk.first + chunk.size, BATCH):
         index = np.arange(first, min(first + BATCH, chunk.first + chunk.size))
         vertex_z = rng.normal(0, VERTEX_SPREAD, len(index))
-        events = simulate_events(
-            _hard_events(chunk, index, vertex_z, rng), library, chunk.pileup, rng, vertex_z
-        )
+        hard = _hard_events(chunk, index, vertex_z, rng)
+        # a pair of photons alone has nothing that its vertex could be found by
+        choose = chunk.choose_vertex and chunk.process != "gun"
+        events = simulate_events(hard, library, chunk.pileup, rng, vertex_z, choose=choose)
         keep = np.ones(len(events), bool) if chunk.keep_all else _kept(chunk.process, events)
         parts.append((events, keep))
         numbers.append(index[keep] + 1)
@@ -127,6 +129,7 @@ def chunks_of(config: SimulateConfig, process: str) -> list[Chunk]:
             pileup=config.pileup,
             seed=config.seed,
             keep_all=config.keep_all,
+            choose_vertex=config.vertex == "chosen",
         )
         for number, first in enumerate(range(0, total, CHUNK))
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -36,6 +37,11 @@ class SimulateConfig(StageConfig):
         1, ge=1, description="times each list is used, turned in phi and reflected in z at random"
     )
     pileup: float = Field(20.0, ge=0, description="mean number of further interactions")
+    vertex: Literal["chosen", "true"] = Field(
+        "chosen",
+        description="vertex that photons are seen from: chosen by its tracks, or the true one "
+        "(always for the photon gun)",
+    )
     seed: int = Field(1, ge=0, description="seed of all random numbers")
     keep_all: bool = Field(
         False, description="write all events, not only those with two standard photons"

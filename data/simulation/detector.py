@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 from data.batch import Hits, concatenate_hits
 from data.detector.geometry import N_EB, N_ECAL, ecal_cell
 from data.reconstruction import Clusters, find_photons
+from data.simulation import vertices
 from data.simulation.imperfections import DEAD
 from data.simulation.jets import Jets, find_jets
+from data.simulation.overlay import Overlay
 from data.simulation.particles import ParticleLists
-from data.simulation.pileup import VERTEX_SPREAD, MinimumBiasLibrary
+from data.simulation.pileup import UNDERLYING_EVENTS, VERTEX_SPREAD, MinimumBiasLibrary
 from data.simulation.profiles import join
 from data.simulation.readout import read_barrel, read_endcap, read_hcal, total_energy
-from data.simulation.response import simulate_response
+from data.simulation.response import Response, simulate_response
 from data.simulation.tracks import Tracks
 from data.simulation.truth import (
     TrueCrystals,
@@ -25,11 +27,11 @@ from data.simulation.truth import (
     read_out,
     true_photons,
 )
+from data.simulation.vertices import track_sums
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-VERTEX_EFFICIENCY = 0.7  # of reconstructing a pile-up interaction's vertex
 SEED_MATCH_ETA, SEED_MATCH_PHI, SEED_MATCH_PT = 0.03, 0.1, 0.3
 
 
@@ -37,13 +39,15 @@ SEED_MATCH_ETA, SEED_MATCH_PHI, SEED_MATCH_PT = 0.03, 0.1, 0.3
 class SimulatedEvents:
     """N events as the detector delivers them, with their truth.
 
-    ``photons`` are the standard photons, ``pixel_seed`` (M,) goes with them.
+    ``photons`` are the standard photons, ``pixel_seed`` (M,) goes with them; ``vertex_z`` is of
+    the vertex that they are seen from, ``true_z`` of the hard interaction.
     """
 
     hits: dict[str, Hits]
     photons: Clusters
     pixel_seed: NDArray[np.bool_]
     vertex_z: FloatArray
+    true_z: FloatArray
     n_vertices: IntArray
     n_pileup: IntArray
     group: IntArray
@@ -102,7 +106,7 @@ def _selected(events: SimulatedEvents, keep: NDArray[np.bool_]) -> SimulatedEven
     )
 
 
-_PER_EVENT = ("vertex_z", "n_vertices", "n_pileup", "group", "n_prompt")
+_PER_EVENT = ("vertex_z", "true_z", "n_vertices", "n_pileup", "group", "n_prompt")
 
 
 def simulate_events(
@@ -111,6 +115,8 @@ def simulate_events(
     pileup: float,
     rng: np.random.Generator,
     vertex_z: FloatArray | None = None,
+    *,
+    choose: bool = True,
 ) -> SimulatedEvents:
     """Simulate N events with their pile-up and reconstruct the standard photons.
 
@@ -118,9 +124,10 @@ def simulate_events(
     ----------
     lists : the hard events
     library : minimum-bias events
-    pileup : mean number of further interactions (Poisson)
+    pileup : mean number of further interactions (Poisson) of every crossing
     rng : random numbers
     vertex_z : (N,) in cm, drawn when absent
+    choose : whether photons are seen from the vertex chosen by its tracks, or from the true one
     """
     n = len(lists)
     if vertex_z is None:
@@ -128,27 +135,55 @@ def simulate_events(
     response = simulate_response(lists, vertex_z, rng)
     n_pileup = rng.poisson(pileup, n)
     overlay = library.draw(n_pileup, rng)
-    energy = total_energy(join([response.eb, library.eb_cells(overlay)]), n, N_EB)
-    crystals = prompt_shares(response.prompt_eb, energy)
-    eb = read_barrel(energy, DEAD, rng)
-    ee = read_endcap(join([response.ee, library.ee_cells(overlay)]), n, rng)
-    hbhe = read_hcal(join([response.hbhe, library.hbhe_cells(overlay)]), n, rng)
-    tracks = _track_hits([response.tracks, library.overlaid_tracks(overlay)], n)
-    photons = find_photons(eb, hbhe, vertex_z)
-    hits = {"EB": eb, "EE": ee, "HBHE": hbhe, "TRK": tracks}
+    hits, crystals = _read_out(response, library, overlay, pileup, rng)
+    found = vertices.reconstruct(
+        track_sums(lists, rng), vertex_z, library.sums, library.vertex_z, overlay,
+        UNDERLYING_EVENTS, rng,
+    )  # fmt: skip
+    seen_from = vertex_z
+    if choose:
+        photons = find_photons(hits["EB"], hits["HBHE"], np.zeros(n))
+        seen_from = vertices.choose(found, photons, n)
+    photons = find_photons(hits["EB"], hits["HBHE"], seen_from)
     return SimulatedEvents(
         hits=hits,
         photons=photons,
         pixel_seed=_has_pixel_seed(photons, response.pixel_seeds, n),
-        vertex_z=vertex_z,
-        n_vertices=1 + rng.binomial(n_pileup, VERTEX_EFFICIENCY),
+        vertex_z=seen_from,
+        true_z=vertex_z,
+        n_vertices=np.bincount(found.event, minlength=n),
         n_pileup=n_pileup,
         group=lists.group,
         n_prompt=lists.n_prompt,
         truth=true_photons(lists, vertex_z, response.converted),
-        crystals=read_out(crystals, eb),
+        crystals=crystals,
         jets=find_jets(lists, hits, vertex_z),
     )
+
+
+def _read_out(
+    response: Response,
+    library: MinimumBiasLibrary,
+    overlay: Overlay,
+    pileup: float,
+    rng: np.random.Generator,
+) -> tuple[dict[str, Hits], TrueCrystals]:
+    """Hits of a batch with its pile-up in and out of time, and prompt photons' crystals."""
+    n = response.n_events
+    around = library.out_of_time(pileup)
+    crossing = around.draw(n, rng)
+    energy = total_energy(
+        join([response.eb, library.eb_cells(overlay), around.eb_cells(crossing)]), n, N_EB
+    )
+    crystals = prompt_shares(response.prompt_eb, energy)
+    eb = read_barrel(energy, DEAD, rng)
+    ee = read_endcap(
+        join([response.ee, library.ee_cells(overlay), around.ee_cells(crossing)]), n, rng
+    )
+    left, largest = around.hbhe_cells(crossing)
+    hbhe = read_hcal(join([response.hbhe, library.hbhe_cells(overlay), left]), largest, n, rng)
+    tracks = _track_hits([response.tracks, library.overlaid_tracks(overlay)], n)
+    return {"EB": eb, "EE": ee, "HBHE": hbhe, "TRK": tracks}, read_out(crystals, eb)
 
 
 def _track_hits(parts: list[Tracks], n_events: int) -> Hits:

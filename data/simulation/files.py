@@ -22,7 +22,7 @@ from data.simulation.writer import RHTreeWriter, read_provenance
 
 CHUNKS_PER_FILE = 10
 #: Raised when the detector changes, so that older files are simulated again.
-DETECTOR_REVISION = 4
+DETECTOR_REVISION = 5
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,11 @@ def _provenance(config: SimulateConfig, process: str) -> dict[str, Any]:
         "generator": generator if process != "gun" else {"gun": "photon gun", **generator},
         "lists_sha256": {f.name: _checksum(f) for n in names for f in files_of(config.lists, n)},
         "seed": config.seed,
-        "config": {"pileup": config.pileup, "keep_all": config.keep_all},
+        "config": {
+            "pileup": config.pileup,
+            "keep_all": config.keep_all,
+            "vertex": config.vertex if process != "gun" else "true",
+        },
         "revision": DETECTOR_REVISION,
     }
 

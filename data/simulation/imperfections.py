@@ -12,7 +12,8 @@ from data.detector.geometry import N_EB
 
 _DETECTOR_SEED = 2012
 INTERCALIBRATION = 0.005  # relative spread of the crystals' constants
-DEAD_FRACTION = 0.002
+DEAD_FRACTION = 0.002  # of single crystals
+DEAD_TOWERS = 6  # trigger towers, 5 x 5 crystals, whose data link is dead
 
 #: Barrel rows where modules meet (\\|ieta\\| 25/26, 45/46, 65/66) and the gap at eta = 0.
 MODULE_ROWS = np.array([20.0, 40.0, 60.0, 110.0, 130.0, 150.0])
@@ -25,7 +26,11 @@ CRYSTAL_GAP = (0.012, 0.06)
 def _crystal_maps() -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     rng = np.random.default_rng(_DETECTOR_SEED)
     gain = 1 + INTERCALIBRATION * rng.standard_normal(N_EB)
-    return gain.astype(np.float32), rng.random(N_EB) < DEAD_FRACTION
+    dead = rng.random(N_EB) < DEAD_FRACTION
+    tower = rng.choice(34 * 72, DEAD_TOWERS, replace=False)
+    row, column = np.divmod(np.arange(N_EB), 360)
+    dead |= np.isin(row // 5 * 72 + column // 5, tower)
+    return gain.astype(np.float32), dead
 
 
 GAIN, DEAD = _crystal_maps()

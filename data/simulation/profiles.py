@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 WINDOW = 7
 GRID = 32  # impact points per crystal side
 
-_EM = ((0.86, 0.205), (0.14, 1.15))
+_EM = ((0.85, 0.195), (0.15, 1.45))
 EM_WIDTHS = (0.88, 1.0, 1.12)  # shower to shower
 EE_CRYSTAL_RATIO = 0.77  # barrel crystal width / endcap crystal width
 _HADRON = ((0.55, 0.6), (0.45, 1.8))

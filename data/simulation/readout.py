@@ -28,6 +28,7 @@ class EcalReadout:
     suppression : lowest energy read out outside full windows: mean and spread over the crystals
     seed : a crystal above may keep its suppressed 3 x 3 neighbourhood
     soft_share : share of the seeds that do
+    sure : a seed above certainly does
     full_window : a crystal above keeps every positive crystal of its 5 x 5 neighbourhood
     """
 
@@ -35,22 +36,40 @@ class EcalReadout:
     suppression: tuple[float, float]
     seed: float
     soft_share: float
+    sure: float
     full_window: float
 
 
 BARREL_READOUT = EcalReadout(
-    noise=0.043, suppression=(0.125, 0.02), seed=0.15, soft_share=0.3, full_window=1.0
+    noise=0.043, suppression=(0.120, 0.015), seed=0.15, soft_share=0.22, sure=1.3, full_window=1.4
 )
 ENDCAP_READOUT = EcalReadout(
-    noise=0.150, suppression=(0.55, 0.1), seed=0.70, soft_share=0.8, full_window=5.0
+    noise=0.150, suppression=(0.55, 0.1), seed=0.60, soft_share=0.65, sure=1.3, full_window=3.3
 )
+
+
+def _endcap_scale() -> NDArray[np.float32]:
+    """Noise and thresholds of every endcap crystal over those of :data:`ENDCAP_READOUT`, (20000,).
+
+    They are much the same in counts; a count is worth more GeV towards the beam, where crystals
+    lost more of their transparency.
+    """
+    y, x = np.divmod(np.arange(10000), 100)
+    radius = np.hypot(x - 49.5, y - 49.5)
+    scale = (ENDCAP_AT_BEAM - ENDCAP_FALL * radius) / ENDCAP_READOUT.suppression[0]
+    return np.tile(scale, 2).astype(np.float32)
+
+
+# lowest energy read out, GeV, on the beam's axis, and by how much it falls per crystal (tuned)
+ENDCAP_AT_BEAM, ENDCAP_FALL = 1.25, 0.0215
+_ENDCAP_SCALE = _endcap_scale()
+_ONE = np.ones(1, np.float32)
 
 CANDIDATE_ET = 8.0  # GeV in one crystal: a photon candidate with its isolation region
 CANDIDATE_RADIUS = 34  # crystals, dR = 0.6
 
 HCAL_NOISE = 0.22  # GeV per tower
-HCAL_THRESHOLD = (0.85, 0.15)  # mean and spread
-HCAL_ENERGETIC = 2.0  # all positive towers round such a one are kept
+HCAL_THRESHOLD = (1.3, 0.35)  # mean and spread
 
 TIME_FLOOR, TIME_NOISE = 0.6, 0.5  # ns, and ns GeV
 
@@ -99,34 +118,48 @@ def total_energy(cells: Cells, n_events: int, n_cells: int) -> NDArray[np.float3
     return dense.astype(np.float32)
 
 
-def _add_noise(energy: NDArray[np.float32], noise: float, rng: np.random.Generator) -> IntArray:
+def _add_noise(
+    energy: NDArray[np.float32], noise: float, scale: NDArray[np.float32], rng: np.random.Generator
+) -> IntArray:
     """Make dense energies noisy where there is a deposit, in place; return those places."""
-    hit = np.flatnonzero(energy != 0)
-    energy[hit] += noise * rng.standard_normal(len(hit), dtype=np.float32)
+    hit = np.flatnonzero(energy)
+    energy[hit] += noise * _of(scale, hit) * rng.standard_normal(len(hit), dtype=np.float32)
     return hit
+
+
+def _of(scale: NDArray[np.float32], key: IntArray) -> NDArray[np.float32]:
+    """Scale of each key's cell; one number serves all cells of a homogeneous part."""
+    return scale if len(scale) == 1 else scale[key % len(scale)]
 
 
 def _kept(
     energy: NDArray[np.float32],
     mask: NDArray[np.uint8],
     readout: EcalReadout,
+    scale: NDArray[np.float32],
     rng: np.random.Generator,
 ) -> IntArray:
     """Keys that are read out; crystals of the mask without deposit get their noise now."""
-    key = np.flatnonzero(mask > 0)
+    key = np.flatnonzero(mask)
+    factor = _of(scale, key)
     value = energy[key]
     empty = value == 0
-    drawn = readout.noise * rng.standard_normal(int(empty.sum()), dtype=np.float32)
-    value[empty] = drawn
+    drawn = readout.noise * factor * rng.standard_normal(len(key), dtype=np.float32)
+    value[empty] = drawn[empty]
     energy[key] = value
     mean, width = readout.suppression
-    threshold = mean + width * rng.standard_normal(len(key), dtype=np.float32)
+    threshold = factor * (mean + width * rng.standard_normal(len(key), dtype=np.float32))
     threshold[mask[key] == _KEEP_ALL] = 0
     return key[value > threshold]
 
 
-def _some(key: IntArray, share: float, rng: np.random.Generator) -> IntArray:
-    return key[rng.random(len(key)) < share] if share < 1 else key
+def _seeds(
+    hit: IntArray, value: NDArray[np.float32], readout: EcalReadout, rng: np.random.Generator
+) -> IntArray:
+    """Places whose neighbourhood is read out: sure ones, and a share of the soft ones."""
+    rows = np.flatnonzero(value > readout.seed)
+    rows = rows[(value[rows] > readout.sure) | (rng.random(len(rows)) < readout.soft_share)]
+    return hit[rows]
 
 
 def _to_hits(key: IntArray, energy: NDArray[np.float32], n_events: int, n_cells: int) -> Hits:
@@ -145,9 +178,9 @@ def read_barrel(
     dead : (61200,) channels that are never read out
     """
     readout, n_events = BARREL_READOUT, len(energy) // N_EB
-    hit = _add_noise(energy, readout.noise, rng)
+    hit = _add_noise(energy, readout.noise, _ONE, rng)
     value = energy[hit]
-    seeds = _some(hit[value > readout.seed], readout.soft_share, rng)
+    seeds = _seeds(hit, value, readout, rng)
     strong = hit[value > readout.full_window]
     candidates = strong[energy[strong] > CANDIDATE_ET * _COSH_ETA[strong % N_EB // 360]]
     candidates = _isolated_maxima(candidates, energy)
@@ -156,7 +189,7 @@ def read_barrel(
     mask[_barrel_neighbours(seeds, _AROUND)] = _KEEP_SUPPRESSED
     mask[_barrel_neighbours(strong, _WINDOW)] = _KEEP_ALL
     mask.reshape(n_events, N_EB)[:, dead] = 0
-    hits = _to_hits(_kept(energy, mask, readout, rng), energy, n_events, N_EB)
+    hits = _to_hits(_kept(energy, mask, readout, _ONE, rng), energy, n_events, N_EB)
     spread = np.hypot(TIME_FLOOR, TIME_NOISE / np.maximum(hits.energy, 0.05))
     hits.time = (spread * rng.standard_normal(len(spread))).astype(np.float32)
     return hits
@@ -180,24 +213,29 @@ def read_endcap(cells: Cells, n_events: int, rng: np.random.Generator) -> Hits:
     """Endcap rechits."""
     readout = ENDCAP_READOUT
     energy = total_energy(cells, n_events, N_EE)
-    hit = _add_noise(energy, readout.noise, rng)
-    value = energy[hit]
+    hit = _add_noise(energy, readout.noise, _ENDCAP_SCALE, rng)
+    value = energy[hit] / _of(_ENDCAP_SCALE, hit)
     mask = np.zeros(len(energy), np.uint8)
-    seeds = _some(hit[value > readout.seed], readout.soft_share, rng)
+    seeds = _seeds(hit, value, readout, rng)
     mask[_endcap_neighbours(seeds, _AROUND)] = _KEEP_SUPPRESSED
     mask[_endcap_neighbours(hit[value > readout.full_window], _WINDOW)] = _KEEP_ALL
-    return _to_hits(_kept(energy, mask, readout, rng), energy, n_events, N_EE)
+    return _to_hits(_kept(energy, mask, readout, _ENDCAP_SCALE, rng), energy, n_events, N_EE)
 
 
-def read_hcal(cells: Cells, n_events: int, rng: np.random.Generator) -> Hits:
-    """HBHE rechits: towers above threshold, and all positive ones round energetic towers."""
+def read_hcal(cells: Cells, out_of_time: Cells, n_events: int, rng: np.random.Generator) -> Hits:
+    """HBHE rechits: towers above threshold, in this crossing or in one before or after.
+
+    Parameters
+    ----------
+    cells : noise-free deposits, what other crossings leave included
+    out_of_time : the largest deposit of any other crossing in a tower
+    n_events : N
+    """
     energy = total_energy(cells, n_events, N_HBHE)
     energy += HCAL_NOISE * rng.standard_normal(len(energy), dtype=np.float32)
     mean, width = HCAL_THRESHOLD
     kept = energy > mean + width * rng.standard_normal(len(energy), dtype=np.float32)
-    event, tower = np.divmod(np.flatnonzero(energy > HCAL_ENERGETIC), N_HBHE)
-    row = (tower // 72)[:, None] + _AROUND[0]
-    column = ((tower % 72)[:, None] + _AROUND[1]) % 72
-    around = (event[:, None] * N_HBHE + row * 72 + column)[(row >= 0) & (row < 56)]
-    kept[around] = True
+    spread = np.hypot(width, HCAL_NOISE)
+    passed = out_of_time.energy > mean + spread * rng.standard_normal(len(out_of_time.energy))
+    kept[(out_of_time.event * N_HBHE + out_of_time.cell)[passed]] = True
     return _to_hits(np.flatnonzero(kept & (energy > 0)), energy, n_events, N_HBHE)

@@ -46,6 +46,7 @@ PIXEL_SEED_RADIUS, PIXEL_SEED_EFFICIENCY = 5.0, 0.6  # conversions in the first 
 class Response:
     """Noise-free response of a batch.
 
+    n_events : number of events
     eb, ee, hbhe : energies in cells, unordered and repeated
     prompt_eb : the part of ``eb`` that is of prompt photons, their conversions included
     tracks : reconstructed tracks
@@ -53,6 +54,7 @@ class Response:
     converted : (M,) bool per particle, photons that converted in the tracker
     """
 
+    n_events: int
     eb: Cells
     ee: Cells
     hbhe: Cells
@@ -167,6 +169,7 @@ def simulate_response(
 
     charged = p.take(p.charge != 0)
     return Response(
+        n_events=len(lists),
         eb=join(deposits.eb),
         ee=join(deposits.ee),
         hbhe=join(deposits.hbhe),

@@ -22,7 +22,7 @@ from data.reconstruction import Clusters
 from data.simulation import activity
 from data.simulation.chunks import CHUNK, Chunk, simulate_chunk
 from data.simulation.config import SHIPPED_LISTS
-from data.simulation.detector import VERTEX_EFFICIENCY, SimulatedEvents, select_events
+from data.simulation.detector import SimulatedEvents, select_events
 from data.simulation.writer import pair_columns
 from data.sources import open_source
 
@@ -30,6 +30,7 @@ FloatArray = NDArray[np.float64]
 
 EVENTS = 3 * CHUNK  # simulated for each comparison
 SEED = 2013
+VERTEX_EFFICIENCY = 0.74  # vertices found for each further interaction
 PEAK_SHARE = 0.4  # of the events, in the interval whose mean is called the peak
 
 
@@ -155,7 +156,7 @@ def main(arguments: list[str] | None = None) -> Path:
     samples = []
     for path in (options.tuned, *options.judged):
         real = real_sample(path)
-        pileup = (real.n_vertices - 1) / VERTEX_EFFICIENCY
+        pileup = real.n_vertices / VERTEX_EFFICIENCY
         log.info("%s: simulating with %.1f further interactions", path.name, pileup)
         simulated = [simulated_sample(p, pileup) for p in ("diphoton", "gamma_jet")]
         role = "tuned on" if path == options.tuned else "not used for tuning"

@@ -144,7 +144,7 @@ def _truth(events: SimulatedEvents, label: int) -> dict[str, Any]:
         "group": events.group.astype(np.int64),
         "n_prompt": events.n_prompt.astype(np.int32),
         "weight": _weights(events.n_prompt, label),
-        "vertex_z": events.vertex_z.astype(np.float32),
+        "vertex_z": events.true_z.astype(np.float32),
         "n_pileup": events.n_pileup.astype(np.int32),
         "gen_mass": _true_mass(events),
         "gen": _jagged(t.event, n, columns),
