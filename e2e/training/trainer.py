@@ -143,8 +143,10 @@ class Trainer:
 
     def _train_batch(self, rows: NDArray[np.int64]) -> torch.Tensor:
         """One step on one batch; returns its loss, on the device."""
+        return self._learn(*self._batch(rows))
+
+    def _learn(self, *batch: dict[str, torch.Tensor]) -> torch.Tensor:
         self.network.train()
-        batch = self._batch(rows)
         torch.manual_seed(self._seed(_DROPOUT, self.processes.rank))
         with autocast(self.precision, self.device):
             loss = self._loss(*batch)
