@@ -96,6 +96,13 @@ STAGES = (
         "share --classifier runs/demo/classify --store events.h5",
     ),
     Stage(
+        "regress",
+        "what each kind of low-level output adds for a photon's energy and position",
+        "e2e.low_level.config:RegressConfig",
+        "e2e.low_level.ladder.stage:run",
+        "regress --classifier runs/demo/classify --store events.h5",
+    ),
+    Stage(
         "rl",
         "train the agent that refines the photons, its peers and its control",
         "rl.config:RefineConfig",

@@ -16,7 +16,12 @@ class DecorrelateConfig(StageConfig):
     store: Path = Field(description="event store with labels 0 γγ, 1 H→γγ, 2 γ+jet")
     output: Path = Field(Path("runs/decorrelate"), description="run folder")
     weights: list[float] = Field(
-        [3.0, 10.0, 30.0], min_length=1, description="weights of the DisCo penalty on raw inputs"
+        [1.0, 10.0, 100.0],
+        min_length=1,
+        description="weights of the DisCo penalty on raw inputs with m_gg",
+    )
+    raw_weights: list[float] = Field(
+        [10.0], description="weights of the DisCo penalty on raw images"
     )
     scaled_weights: list[float] = Field(
         [10.0], description="weights of the DisCo penalty on scaled and cut inputs"
@@ -27,7 +32,7 @@ class DecorrelateConfig(StageConfig):
         TrainingConfig(batch_size=256),
         description="training, the same for all; the penalty is of one batch's background",
     )
-    split: SplitConfig = Field(SplitConfig(models=2), description="split")
+    split: SplitConfig = Field(SplitConfig(), description="split")
     tree: TreeConfig = Field(TreeConfig(), description="boosted tree")
     background_efficiencies: list[float] = Field(
         [0.5, 0.2, 0.1, 0.05],

@@ -25,7 +25,8 @@ from e2e.inputs.kinematics import Pairs
 from e2e.labels import HIGGS, Labels
 from e2e.training.devices import set_threads
 from e2e.training.distance_correlation import squared_distance_correlation
-from e2e.training.jobs import Job, Workbench, run_jobs, split_of
+from e2e.training.jobs import Job, Workbench, run_job, split_of
+from e2e.training.parallel import run_side_by_side
 
 _PAIRWISE_EVENTS = 2000  # of which a distance correlation is made
 _REPLICAS = 20  # of a distance correlation's error
@@ -45,16 +46,12 @@ def run(config: DecorrelateConfig) -> Path:
         if folder.is_complete():
             log.info("decorrelate: already complete: %s", config.output)
             return folder.folder
-        mass = Pairs.read(store).mass
-        logits = {
-            variant.name: values
-            for is_raw in (False, True)
-            for variant, values in _train(config, store, labels, mass, folder, is_raw)
-        }
+        pairs = Pairs.read(store)
+        logits = _train(config, _benches(config, store, labels, pairs, folder))
         simulation = store.simulation
     set_threads(config.threads * config.workers)
     every = variants(config)
-    held_out = _held_out({v.name: logits[v.name] for v in every}, labels, mass)
+    held_out = _held_out(logits, labels, pairs.mass)
     metrics = _metrics(held_out, every, config)
     folder.write_metrics(metrics)
     tables.write(folder, metrics, every)
@@ -63,41 +60,64 @@ def run(config: DecorrelateConfig) -> Path:
     return folder.folder
 
 
-def _train(
-    config: DecorrelateConfig,
-    store: EventStore,
-    labels: Labels,
-    mass: NDArray[np.float64],
-    folder: RunFolder,
-    is_raw: bool,
-) -> list[tuple[Variant, NDArray[np.float32]]]:
-    """(N, 3) logits of every variant of one kind of inputs, NaN where not held out."""
-    chosen = [variant for variant in variants(config) if variant.is_raw == is_raw]
-    images = inputs_of(chosen[0], config)
-    inputs = read_inputs(store, images, tabular=True)
-    if is_raw:
-        _add_mass(inputs, Pairs.read(store))
-    targets = further_targets(store, images, mass)
-    folds = range(min(config.split.models, config.split.folds))
-    found = []
-    for variant in chosen:
+def _benches(
+    config: DecorrelateConfig, store: EventStore, labels: Labels, pairs: Pairs, folder: RunFolder
+) -> dict[Variant, Workbench]:
+    """What each variant needs to train; variants of the same inputs share them."""
+    scaled = read_inputs(store, inputs_of("scaled", config), tabular=True)
+    raw = read_inputs(store, inputs_of("raw", config), tabular=True)
+    inputs = {
+        ("network", "scaled"): scaled,
+        ("tree", "scaled"): scaled,
+        ("network", "raw"): raw,
+        ("network", "mass"): _with_mass(raw, pairs),
+        ("tree", "mass"): _table_with_mass(raw, pairs),
+    }
+    targets = further_targets(store, config.inputs, pairs.mass)
+    benches = {}
+    for variant in variants(config):
         models = folder.path("models") / variant.name
         models.mkdir(parents=True, exist_ok=True)
-        settings = classify_config(variant, config)
-        bench = Workbench(settings, inputs, labels, models, {"variant": variant.name}, targets)
-        folder.log.info("decorrelate: %s", variant.title)
-        results = run_jobs([Job(variant.model, fold) for fold in folds], bench)
-        logits = np.full((len(inputs), 3), np.nan, dtype=np.float32)
-        for job, values in results.items():
-            logits[split_of(bench, job.fold).test] = values
-        found.append((variant, logits))
+        settings, seen = classify_config(variant, config), inputs[variant.model, variant.inputs]
+        provenance = {"variant": variant.name}
+        benches[variant] = Workbench(settings, seen, labels, models, provenance, targets)
+    return benches
+
+
+def _with_mass(raw: EventInputs, pairs: Pairs) -> EventInputs:
+    """Raw inputs with m_gg instead of cos dphi, which follows from m_gg and what is left."""
+    kinematics = raw.tables["kinematics"].copy()
+    kinematics[:, -1] = pairs.mass
+    return EventInputs(raw.images, {**raw.tables, "kinematics": kinematics}, raw.usable)
+
+
+def _table_with_mass(raw: EventInputs, pairs: Pairs) -> EventInputs:
+    """The tree's raw shapes and isolation with m_gg and the photons' pt."""
+    known = np.column_stack([raw.tables["tabular"], pairs.mass, pairs.pt]).astype(np.float32)
+    return EventInputs({}, {"tabular": known}, raw.usable)
+
+
+def _train(
+    config: DecorrelateConfig, benches: dict[Variant, Workbench]
+) -> dict[str, NDArray[np.float32]]:
+    """(N, 3) logits of every variant, NaN where not held out."""
+    folds = range(min(config.split.models, config.split.folds))
+    jobs = [(variant, fold) for variant in benches for fold in folds]
+    results = run_side_by_side(_run, jobs, benches, config.workers, config.threads)
+    found = {}
+    for variant, bench in benches.items():
+        logits = np.full((len(bench.inputs), 3), np.nan, dtype=np.float32)
+        for fold in folds:
+            logits[split_of(bench, fold).test] = results[variant, fold]
+        found[variant.name] = logits
     return found
 
 
-def _add_mass(inputs: EventInputs, pairs: Pairs) -> None:
-    """Give the tree what the raw images give the network: m_gg and the photons' pt."""
-    known = np.column_stack([pairs.mass, pairs.pt]).astype(np.float32)
-    inputs.tables["tabular"] = np.concatenate([inputs.tables["tabular"], known], axis=1)
+def _run(
+    job: tuple[Variant, int], benches: dict[Variant, Workbench], show_progress: bool
+) -> NDArray[np.float32]:
+    variant, fold = job
+    return run_job(Job(variant.model, fold), benches[variant], show_progress)
 
 
 def _held_out(

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from e2e.config import ClassifyConfig, InputConfig
 from e2e.decorrelation.config import DecorrelateConfig
 
 REFERENCE = "scaled"  # the default of `classify`: scaled images with the cut
+Inputs = Literal["scaled", "raw", "mass"]
+_TITLES: dict[Inputs, str] = {
+    "scaled": "scaled and cut",
+    "raw": "raw images",
+    "mass": "raw images and m_gg",
+}
 
 
 @dataclass(frozen=True)
@@ -16,43 +23,50 @@ class Variant:
 
     Attributes
     ----------
-    name
-        Of its files and metrics.
     model
         network or tree.
-    is_raw
-        Whether inputs hold energies in GeV, uncut (the tree's also m_gg), and so tell the mass.
+    inputs
+        scaled: mass-blind; raw: images in GeV, uncut, with mass-blind kinematics; mass: m_gg too.
     weight
         Of the penalty on the distance correlation of score and m_gg; 0 for none.
     """
 
-    name: str
     model: str
-    is_raw: bool
+    inputs: Inputs
     weight: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Of its files and metrics."""
+        name = self.inputs if self.model == "network" else f"{self.model}_{self.inputs}"
+        return name + (f"_disco_{self.weight:g}" if self.weight else "")
 
     @property
     def title(self) -> str:
         """For tables and figures."""
+        seen = _TITLES[self.inputs]
         if self.model == "tree":
-            return "tree, raw inputs and m_gg" if self.is_raw else "tree, scaled and cut"
-        images = "network, raw" if self.is_raw else "network, scaled and cut"
-        return images + (f", DisCo {self.weight:g}" if self.weight else "")
+            seen = seen.replace("raw images", "raw shapes")
+        return f"{self.model}, {seen}" + (f", DisCo {self.weight:g}" if self.weight else "")
 
 
 def variants(config: DecorrelateConfig) -> list[Variant]:
     """All variants of a study, the reference first."""
-    networks = [Variant(REFERENCE, "network", False)]
-    networks += [Variant(f"scaled_disco_{w:g}", "network", False, w) for w in config.scaled_weights]
-    networks.append(Variant("raw", "network", True))
-    networks += [Variant(f"raw_disco_{w:g}", "network", True, w) for w in config.weights]
-    trees = [Variant("tree_scaled", "tree", False), Variant("tree_raw", "tree", True)]
-    return networks + trees
+    return [
+        Variant("network", "scaled"),
+        *(Variant("network", "scaled", weight) for weight in config.scaled_weights),
+        Variant("network", "raw"),
+        *(Variant("network", "raw", weight) for weight in config.raw_weights),
+        Variant("network", "mass"),
+        *(Variant("network", "mass", weight) for weight in config.weights),
+        Variant("tree", "scaled"),
+        Variant("tree", "mass"),
+    ]
 
 
-def inputs_of(variant: Variant, config: DecorrelateConfig) -> InputConfig:
-    """Images of a variant: raw ones are neither scaled nor cut."""
-    if not variant.is_raw:
+def inputs_of(kind: Inputs, config: DecorrelateConfig) -> InputConfig:
+    """How images are made: raw ones are neither scaled nor cut."""
+    if kind == "scaled":
         return config.inputs
     raw = {"scale": "none", "track_cut": 0.0, "ecal_cut": 0.0, "hcal_cut": 0.0}
     return config.inputs.model_copy(update=raw)
@@ -67,7 +81,7 @@ def classify_config(variant: Variant, config: DecorrelateConfig) -> ClassifyConf
     return ClassifyConfig(
         store=config.store,
         output=config.output,
-        inputs=inputs_of(variant, config),
+        inputs=inputs_of(variant.inputs, config),
         network=config.network,
         training=config.training.model_copy(update=penalty),
         split=config.split,

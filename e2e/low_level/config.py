@@ -79,7 +79,10 @@ class RegressConfig(StageConfig):
     classifier: Path = Field(description=_CLASSIFIER)
     store: Path = Field(description="simulated event store")
     output: Path = Field(Path("runs/regress"), description="run folder")
-    regression: RegressionConfig = Field(RegressionConfig(), description="networks")
+    regression: RegressionConfig = Field(
+        RegressionConfig(epochs=30, weight_decay=0.02, folds=4), description="networks"
+    )
+    networks: int = Field(2, ge=1, description="networks per fold, whose mean is taken")
     bootstrap: int = Field(200, ge=2, description="replicas for errors")
     threads: int = Field(0, ge=0, description="CPU threads; 0: all cores")
     seed: int = Field(0, ge=0, description="seed of weights, batches and folds")

@@ -87,10 +87,11 @@ def split_of(bench: Workbench, fold: int) -> Split:
 
 def run_jobs(jobs: Sequence[Job], bench: Workbench) -> dict[Job, NDArray[np.float32]]:
     """Train every model; returns its logits on its fold's test rows."""
-    return run_side_by_side(_run, jobs, bench, bench.config.workers, bench.config.threads)
+    return run_side_by_side(run_job, jobs, bench, bench.config.workers, bench.config.threads)
 
 
-def _run(job: Job, bench: Workbench, show_progress: bool) -> NDArray[np.float32]:
+def run_job(job: Job, bench: Workbench, show_progress: bool) -> NDArray[np.float32]:
+    """Train one model; returns its logits on its fold's test rows."""
     split = split_of(bench, job.fold)
     labels = bench.labels
     if job.permutation is not None:
