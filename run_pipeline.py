@@ -103,6 +103,13 @@ STAGES = (
         "regress --classifier runs/demo/classify --store events.h5",
     ),
     Stage(
+        "compare",
+        "train every network and baseline on the same folds: one table, and learning curves",
+        "e2e.comparison.config:CompareConfig",
+        "e2e.comparison.stage:run",
+        "compare --store events.h5 --output runs/compare workers=2",
+    ),
+    Stage(
         "rl",
         "train the agent that refines the photons, its peers and its control",
         "rl.config:RefineConfig",

@@ -1,0 +1,83 @@
+"""The comparison's figures: learning curves, and differences to the boosted tree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from common.plotting import COLOURS, label, new_figure
+from common.runs import RunFolder
+from e2e.comparison.config import CompareConfig
+from e2e.comparison.models import MODELS, REFERENCE
+from e2e.comparison.tables import title_of
+from e2e.evaluation.scores import PAIR_TITLES
+
+_JETS = ("higgs_gamma_jet", "diphoton_gamma_jet")
+
+
+def draw(
+    folder: RunFolder, metrics: dict[str, Any], config: CompareConfig, simulation: bool
+) -> None:
+    """Draw every figure of a run."""
+    if any(metrics["learning_curves"].values()):
+        _curves(folder, metrics["learning_curves"], simulation)
+    _differences(folder, metrics, simulation)
+
+
+def _curves(folder: RunFolder, curves: dict[str, Any], simulation: bool) -> None:
+    figure, axes = new_figure(1, 2, width=6.0, height=5.0)
+    for axis, pair in zip(axes[0], _JETS, strict=True):
+        for index, (model, points) in enumerate(curves.items()):
+            events = np.array([point["events"] for point in points])
+            value = np.array([point[pair]["value"] for point in points])
+            error = np.array([point[pair]["error"] for point in points])
+            colour = COLOURS[index % len(COLOURS)]
+            axis.plot(events, value, "o-", ms=4, c=colour, label=title_of(model))
+            axis.fill_between(events, value - error, value + error, color=colour, alpha=0.2, lw=0)
+        axis.set(xscale="log", xlabel="training events", ylabel=f"AUC {PAIR_TITLES[pair]}")
+        low, high = axis.get_ylim()
+        axis.set_ylim(low - 0.45 * (high - low), high)  # room for the legend
+        axis.legend(loc="lower right", fontsize=9)
+        label(axis, simulation)
+    figure.tight_layout()
+    folder.save_figure(
+        figure,
+        "learning_curves",
+        "AUC on the same held-out events against the number of training events; bands are one σ of "
+        "the test events, common to all points.",
+    )
+
+
+def _differences(folder: RunFolder, metrics: dict[str, Any], simulation: bool) -> None:
+    found = metrics.get("auc_all_folds", metrics["auc"])
+    # The kinematics alone lie far outside of any axis that shows the others.
+    models = [
+        m for m in found
+        if m != REFERENCE and abs(found[m]["as_generated"][_JETS[0]]["difference"]) < 0.05
+        and not (m in MODELS and MODELS[m].mass_aware)
+    ]  # fmt: skip
+    if not models:
+        return
+    figure, axes = new_figure(1, 1, width=8.0, height=1.8 + 0.55 * len(models))
+    axis, place = axes[0, 0], np.arange(len(models))[::-1]
+    styles = [("as_generated", "o"), ("overlap_removed", "s")]
+    for index, pair in enumerate(_JETS):
+        for step, (definition, marker) in enumerate(styles):
+            values = [found[m][definition][pair] for m in models]
+            axis.errorbar(
+                [v["difference"] for v in values], place + 0.24 - 0.16 * (2 * index + step),
+                xerr=[v["difference_error"] for v in values], fmt=marker, ms=5,
+                c=COLOURS[2 * index], mfc="white" if step else None,
+                label=PAIR_TITLES[pair] + (", overlap removed" if step else ""),
+            )  # fmt: skip
+    axis.axvline(0, c="grey", lw=1)
+    axis.set(xlabel="AUC minus that of the boosted tree", yticks=place)
+    axis.set_yticklabels([title_of(model) for model in models])
+    axis.set_ylim(-0.6, len(models) + 0.4)
+    axis.legend(loc="upper left", ncols=2, fontsize=9)
+    label(axis, simulation)
+    figure.tight_layout()
+    folder.save_figure(
+        figure, "differences", "AUC minus the boosted tree's on the same events, paired errors."
+    )
