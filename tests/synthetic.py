@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.batch import Hits
+from data.batch import Collection, Hits
 from data.detector.geometry import N_EB, N_ECAL, N_HBHE, eb_uv
 from data.reconstruction.clustering import Clusters, find_photons
 from data.store import CLUSTER_FIELDS, PHOTON_FIELDS, StoreWriter
@@ -46,14 +46,15 @@ def write_store(
     label = np.resize(np.array(labels), n_events)
     photons = _photons(label, rng)
     lost = rng.random(n_events) < without_pair
-    hits = _hits(photons, label, lost, rng)
+    hits, crystals = _hits(photons, label, lost, rng)
     clusters = _pairs(find_photons(hits["EB"], hits["HBHE"], np.zeros(n_events)), n_events)
     tables = _tables(photons, clusters, label, lost, rng)
     if not with_truth:
         tables = {k: v for k, v in tables.items() if not k.startswith("truth")}
     written = {name: CHANNELS[name] for name in channels}
-    with StoreWriter(path, written, with_truth) as writer:
-        writer.append(tables, hits)
+    types = {"truth/crystals": {"cell": "u4", "energy": "f4", "share": "f4"}}
+    with StoreWriter(path, written, with_truth, types if with_truth else {}) as writer:
+        writer.append(tables, hits, {"truth/crystals": crystals})
         writer.set_attributes({"origin": "simulation" if with_truth else "collision"})
     return Path(path)
 
@@ -78,7 +79,8 @@ def _photons(label: NDArray, rng: np.random.Generator) -> dict[str, NDArray]:
 
 def _hits(
     photons: dict[str, NDArray], label: NDArray, lost: NDArray, rng: np.random.Generator
-) -> dict[str, Hits]:
+) -> tuple[dict[str, Hits], Collection]:
+    """Hits of every channel, and what the photons (a jet's too) left in the crystals."""
     n = len(label)
     event = np.repeat(np.arange(n), 2)
     slot = np.tile([0, 1], n)
@@ -105,12 +107,13 @@ def _hits(
         (near, tower, rng.exponential(3.0, len(near))),
     ]
     eb = _sparse(rows, n, N_EB)
-    return {
+    hits = {
         "EB": Hits(eb.offsets, eb.cell, eb.energy, rng.normal(0, 1, len(eb.cell)).astype("f4")),
         "EE": _sparse([_uniform(n, 20, 7000, 0.3, 0.5, rng)], n, 20000),
         "HBHE": _sparse(towers, n, N_HBHE),
         "TRK": _sparse(tracks, n, N_ECAL),
     }
+    return hits, _crystal_truth(_sparse(rows[:-1], n, N_EB), eb)
 
 
 Rows = tuple[NDArray, NDArray, NDArray]
@@ -150,6 +153,17 @@ def _sparse(parts: list[Rows], n_events: int, n_cells: int) -> Hits:
     total = np.bincount(inverse, weights=energy)
     key, total = key[total > 0.08], total[total > 0.08]
     return Hits.from_events(key // n_cells, n_events, key % n_cells, total)
+
+
+def _crystal_truth(photons: Hits, every: Hits) -> Collection:
+    """What photons left in crystals that have a hit, and its share of the hit."""
+    key, known = (x.event * N_EB + x.cell.astype(np.int64) for x in (photons, every))
+    there = np.isin(key, known)
+    share = photons.energy[there] / every.energy[np.searchsorted(known, key[there])]
+    counts = np.bincount(photons.event[there], minlength=len(photons))
+    columns = {"cell": photons.cell[there], "energy": photons.energy[there],
+               "share": share.astype(np.float32).clip(0, 1)}  # fmt: skip
+    return Collection(np.concatenate([[0], np.cumsum(counts)]), columns)
 
 
 def _pairs(found: Clusters, n_events: int) -> dict[str, NDArray]:
