@@ -34,9 +34,9 @@ GENERATED_RADIUS, GENERATED_PT = 0.25, 10.0
 #: pt of a jet over that of the generated one, a + b ln(pt / 80 GeV), below each |eta|: printed by
 #: ``python -m data.simulation.jet_response``.
 RESPONSE: tuple[tuple[float, float, float], ...] = (
-    (0.9, 0.630, 0.114),
-    (1.5, 0.660, 0.118),
-    (np.inf, 0.747, 0.084),
+    (0.9, 0.584, 0.156),
+    (1.5, 0.634, 0.145),
+    (np.inf, 0.759, 0.077),
 )
 _HBHE_PHI = np.deg2rad((np.arange(72) - 1.5) * 5.0)
 LIGHT_QUARKS, GLUON = (1, 2, 3), 21

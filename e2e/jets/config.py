@@ -36,7 +36,7 @@ class JetNetwork(StageConfig):
 class JetTraining(TrainingConfig):
     """Optimisation, with other defaults than for diphoton events."""
 
-    epochs: int = Field(12, gt=0, description="passes over the training jets")
+    epochs: int = Field(8, gt=0, description="passes over the training jets")
     batch_size: int = Field(64, gt=1, description="jets per step")
     learning_rate: float = Field(2e-3, gt=0, description="peak of the schedule")
 
@@ -52,7 +52,7 @@ class JetTree(TreeConfig):
 class JetSplit(SplitConfig):
     """Which jets train and which are held out; those of a parton event stay together."""
 
-    models: int = Field(2, ge=1, description="folds to train and test: as many models, up to folds")
+    folds: int = Field(3, ge=2, description="parts; each model is tested on one, trained on others")
 
 
 class JetEvaluation(StageConfig):

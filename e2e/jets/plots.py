@@ -174,7 +174,8 @@ def draw_domains(folder: RunFolder, bench: Bench, scores: Scores, domains: Domai
                           label=f"{name}, {len(measured)} jets")  # fmt: skip
         axis.set(xlabel=title, ylabel="density")
         axis.legend(fontsize=9)
-        label(axis, all(simulated for _, _, simulated in domains.values()))
+        is_simulated = all(simulated for _, _, simulated in domains.values())
+        label(axis, is_simulated, right="8 TeV, beside simulation")
     figure.tight_layout()
     folder.save_figure(
         figure, "domains",
