@@ -16,7 +16,7 @@ class ResNetConfig(StageConfig):
     """The budget of the networks on whole images, which cost a hundred times the crops'."""
 
     events: int = Field(6000, gt=0, description="most training events")
-    epochs: int = Field(8, gt=0, description="passes over them")
+    epochs: int = Field(6, gt=0, description="passes over them")
     batch_size: int = Field(32, gt=1, description="events per step")
     learning_rate: float = Field(2e-3, gt=0, description="peak of the one-cycle schedule")
     stride: int = Field(2, ge=1, le=4, description="of the first convolution; 1 is the paper's")

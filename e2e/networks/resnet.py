@@ -63,8 +63,9 @@ class ResNet15Trunk(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, h, w) to (B, 32)."""
-        maps = functional.max_pool2d(functional.relu(self.stem(laid_out(images))), 2)
-        return self.blocks(maps).amax(dim=(2, 3))
+        # One channel has no layout of its own, hence again after the stem.
+        maps = laid_out(functional.relu(self.stem(laid_out(images))))
+        return self.blocks(functional.max_pool2d(maps, 2)).amax(dim=(2, 3))
 
 
 class ResNet15(EventNetwork):
