@@ -16,8 +16,8 @@ from data.simulation.config import SHIPPED_LISTS
 from data.simulation.detector import select_events, simulate_events
 from data.simulation.hard_events import gun
 from data.simulation.imperfections import DEAD, gap_transmission
-from data.simulation.particles import CODE_OF, ParticleLists, read
 from data.simulation.overlay import Overlay
+from data.simulation.particles import CODE_OF, ParticleLists, read
 from data.simulation.pileup import MinimumBiasLibrary
 from data.simulation.profiles import Cells
 from data.simulation.propagation import Electrons
@@ -189,7 +189,7 @@ def test_noise_alone_reads_out_nothing() -> None:
     rng = np.random.default_rng(0)
     assert len(read_barrel(np.zeros(3 * N_EB, np.float32), DEAD, rng).cell) == 0
     assert len(read_endcap(none, 3, rng).cell) == 0
-    assert len(read_hcal(none, none, 3, rng).cell) < 15  # of 12,096 towers
+    assert len(read_hcal(none, none, 3, rng).cell) < 40  # of 12,096 towers
 
 
 def test_windows_regions_and_dead_channels_of_the_readout() -> None:

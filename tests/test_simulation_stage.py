@@ -54,7 +54,7 @@ def configuration(output: Path, lists: Path, **changes: object) -> SimulateConfi
             "keep_all": True,
             "pileup": 5.0,
             **changes,
-        }  # fmt: skip
+        }
     )
 
 
@@ -73,9 +73,15 @@ def test_trees_have_the_ntuples_branches(sample: Path) -> None:
     with uproot.open(sample / "higgs_000.root") as file:
         tree, truth = file["fevt/RHTree"], file["fevt/Truth"]
         shapes = {
-            "EB_energy": 61200, "EB_time": 61200, "EEm_energy": 10000, "EEp_energy": 10000,
-            "HBHE_energy": 4032, "HBHE_energy_EB": 2448, "ECAL_tracksPt": 100800, "FC_inputs": 5,
-        }  # fmt: skip
+            "EB_energy": 61200,
+            "EB_time": 61200,
+            "EEm_energy": 10000,
+            "EEp_energy": 10000,
+            "HBHE_energy": 4032,
+            "HBHE_energy_EB": 2448,
+            "ECAL_tracksPt": 100800,
+            "FC_inputs": 5,
+        }
         for name, size in shapes.items():
             array = tree[name].array(library="np")
             assert array.shape == (40, size)

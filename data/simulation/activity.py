@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,10 @@ FloatArray = NDArray[np.float64]
 
 PHOTON_PT, PHOTON_ETA = 20.0, 1.44
 FAR = 26  # crystals: farther than this from every cluster above 10 GeV
+INNER_RADIUS = 29.6  # crystals, |eta| = 2
+_BARREL_EDGES = (0.0, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0)
+_ENDCAP_EDGES = (0.0, 0.5, 0.75, 1.0, 2.0, 5.0)
+_TOWER_EDGES = (0.0, 0.2, 0.4, 0.6, 1.0, 2.0, 5.0)
 HB_ROWS = (13, 43)  # |ieta| <= 15: the event display's files hold no tower beyond
 
 
@@ -25,28 +31,49 @@ def event_numbers(hits: dict[str, Hits], clusters: Clusters) -> dict[str, FloatA
     clusters : the standard photons of these events
     """
     eb, ee, hb = hits["EB"], hits["EE"], central_towers(hits["HBHE"])
-    far = _far_from(clusters, eb)
     tracks = _per_cell(hits["TRK"])
     return {
         "EB hits": _count(eb),
-        "EB hits > 0.1 GeV": _count(eb, 0.1),
-        "EB hits 0.3-1 GeV": _count(eb, 0.3, 1.0),
         "EB hits > 1 GeV": _count(eb, 1.0),
         "EB energy [GeV]": _total(eb),
-        "EB hits 0.3-1 GeV, far from clusters": _count(far, 0.3, 1.0),
-        "EB hits > 1 GeV, far from clusters": _count(far, 1.0),
+        **_spectrum("EB far from clusters", _far_from(clusters, eb), _BARREL_EDGES),
         "EE hits": _count(ee),
-        "EE hits > 1 GeV": _count(ee, 1.0),
         "EE energy [GeV]": _total(ee),
-        "HB hits > 0.5 GeV": _count(hb, 0.5),
-        "HB hits > 1 GeV": _count(hb, 1.0),
+        **_spectrum("EE below eta 2", _endcap(ee, inner=False), _ENDCAP_EDGES),
+        **_spectrum("EE above eta 2", _endcap(ee, inner=True), _ENDCAP_EDGES),
+        "HB towers": _count(hb),
         "HB energy [GeV]": _total(hb),
+        **_spectrum("HB", hb, _TOWER_EDGES),
         "track cells pt > 1 GeV": _count(tracks, 1.0),
         "track cells pt > 5 GeV": _count(tracks, 5.0),
         "barrel clusters pt > 20 GeV": np.bincount(
             clusters.event[_hard(clusters)], minlength=len(eb)
         ).astype(np.float64),
     }
+
+
+#: Rows that pile-up decides, not the hard process.
+PILEUP_ROWS = ("EB far", "EE below", "EE above", "HB,", "track cells pt > 1")
+
+
+def is_pileup_row(name: str) -> bool:
+    """Whether a row of :func:`event_numbers` is mostly pile-up: the soft ones of each detector."""
+    hard = name.endswith(("> 2 GeV", "> 5 GeV", "[GeV]", "towers"))
+    return name.startswith(PILEUP_ROWS) and not hard
+
+
+def _spectrum(name: str, hits: Hits, edges: tuple[float, ...]) -> dict[str, FloatArray]:
+    """Hits per event in intervals of energy, the last one open."""
+    rows = {
+        f"{name}, {low:g}-{high:g} GeV": _count(hits, low, high) for low, high in pairwise(edges)
+    }
+    return {**rows, f"{name}, > {edges[-1]:g} GeV": _count(hits, edges[-1])}
+
+
+def _endcap(ee: Hits, *, inner: bool) -> Hits:
+    """Endcap hits nearer to the beam than |eta| = 2, or farther."""
+    y, x = np.divmod(ee.cell.astype(np.int64) % 10000, 100)
+    return _rows(ee, (np.hypot(x - 49.5, y - 49.5) < INNER_RADIUS) == inner)
 
 
 def photon_numbers(clusters: Clusters) -> dict[str, FloatArray]:

@@ -14,7 +14,7 @@ from data.simulation.profiles import Cells, join
 FloatArray = NDArray[np.float64]
 
 #: Scale of the ECAL: the H -> gamma gamma peak of the standard reconstruction is at 125.0 GeV.
-ECAL_SCALE = 1.0155
+ECAL_SCALE = 1.0143
 STOCHASTIC_EB, CONSTANT_EB = 0.028, 0.007  # per crystal, energy in GeV
 STOCHASTIC_EE, CONSTANT_EE = 0.03, 0.01
 CELL_FLOOR_EB, CELL_FLOOR_EE = 0.002, 0.004  # GeV

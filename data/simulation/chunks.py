@@ -52,7 +52,8 @@ class ChunkResult:
 
 
 @lru_cache(maxsize=1)
-def _library(lists: str, seed: int) -> MinimumBiasLibrary:
+def library_of(lists: str, seed: int) -> MinimumBiasLibrary:
+    """The library of minimum-bias events of a folder of lists, kept in memory."""
     rng = np.random.default_rng([seed, _LIBRARY_STREAM])
     return MinimumBiasLibrary.simulate(read_lists(lists, "minimum_bias"), rng)
 
@@ -80,7 +81,7 @@ def read_lists(lists: str, process: str) -> ParticleLists:
 def simulate_chunk(chunk: Chunk) -> ChunkResult:
     """Simulate one chunk; a pure function of its argument."""
     rng = np.random.default_rng([chunk.seed, LABELS[chunk.process], chunk.number])
-    library = _library(chunk.lists, chunk.seed)
+    library = library_of(chunk.lists, chunk.seed)
     parts, numbers = [], []
     for first in range(chunk.first, chunk.first + chunk.size, BATCH):
         index = np.arange(first, min(first + BATCH, chunk.first + chunk.size))

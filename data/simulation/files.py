@@ -22,7 +22,7 @@ from data.simulation.writer import RHTreeWriter, read_provenance
 
 CHUNKS_PER_FILE = 10
 #: Raised when the detector changes, so that older files are simulated again.
-DETECTOR_REVISION = 5
+DETECTOR_REVISION = 6
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ SPACING = 2  # samples of 25 ns between crossings
 CROSSINGS = (-6, -5, -4, -3, -2, -1, 1, 2)
 PULSE_EB, PULSE_EE = (1.138, 1.655), (1.890, 1.400)  # alpha; beta in samples
 SAMPLES = np.array([-5, -4, -3, -1, 0, 1, 2, 3])  # from the peak
-HCAL_WEIGHTS = {-2: 0.08, -1: 0.20, 1: 0.20, 2: 0.03}
+HCAL_WEIGHTS = {-2: 0.08, -1: 0.22, 1: 0.25, 2: 0.03}
 HCAL_READ_OUT = 0.7  # GeV, below which another crossing's tower cannot pass the threshold
 
 LIBRARY = 64  # sums of crossings, each turned and reflected at every use

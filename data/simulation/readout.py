@@ -44,7 +44,7 @@ BARREL_READOUT = EcalReadout(
     noise=0.043, suppression=(0.120, 0.015), seed=0.15, soft_share=0.22, sure=1.3, full_window=1.4
 )
 ENDCAP_READOUT = EcalReadout(
-    noise=0.150, suppression=(0.55, 0.1), seed=0.60, soft_share=0.65, sure=1.3, full_window=3.3
+    noise=0.150, suppression=(0.55, 0.16), seed=0.60, soft_share=0.60, sure=1.3, full_window=3.3
 )
 
 
@@ -69,7 +69,7 @@ CANDIDATE_ET = 8.0  # GeV in one crystal: a photon candidate with its isolation 
 CANDIDATE_RADIUS = 34  # crystals, dR = 0.6
 
 HCAL_NOISE = 0.22  # GeV per tower
-HCAL_THRESHOLD = (1.3, 0.35)  # mean and spread
+HCAL_THRESHOLD = (1.35, 0.4)  # mean and spread
 
 TIME_FLOOR, TIME_NOISE = 0.6, 0.5  # ns, and ns GeV
 
@@ -150,7 +150,7 @@ def _kept(
     mean, width = readout.suppression
     threshold = factor * (mean + width * rng.standard_normal(len(key), dtype=np.float32))
     threshold[mask[key] == _KEEP_ALL] = 0
-    return key[value > threshold]
+    return key[value > np.maximum(threshold, 0)]
 
 
 def _seeds(
