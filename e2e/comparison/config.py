@@ -63,7 +63,7 @@ class CompareConfig(StageConfig):
         [0.1, 0.01], description="at which signal efficiencies are quoted"
     )
     control_permutations: int = Field(
-        8, ge=0, description="trainings of the best network on shuffled labels"
+        8, ge=2, description="trainings of best network and tree on shuffled labels"
     )
     control_events: int = Field(300, ge=30, description="training events of each")
     workers: int = Field(1, ge=1, description="models trained side by side in processes")

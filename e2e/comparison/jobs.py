@@ -261,10 +261,16 @@ def training_of(job: CompareJob, n_train: int, config: CompareConfig) -> Trainin
 def _fingerprint(job: CompareJob, bench: Bench) -> str:
     """Hash of everything that decides the result."""
     config, model = bench.config, MODELS[job.model]
-    parts = ("inputs", "training", "network", "split", "tree", "resnet", "seed", "control_events")
-    settings = config.model_dump(mode="json", include=set(parts))
+    decides = {
+        "tree": {"tree"}, "network": {"network", "training"},
+        "resnet": {"network", "training", "resnet"},
+    }[model.kind]  # fmt: skip
+    common = {"inputs", "split", "seed", "control_events"}
+    settings = config.model_dump(mode="json", include=common | decides)
     settings["inputs"].pop("full")  # which other images are made changes nothing
-    settings |= {"job": asdict(job), "model": asdict(model), "store": bench.store_sha256}
+    settings["split"].pop("models")  # nor how many other folds are tested
+    definition = {k: v for k, v in asdict(model).items() if k != "title"}
+    settings |= {"job": asdict(job), "model": definition, "store": bench.store_sha256}
     settings["least_steps"] = config.curve.least_steps
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
