@@ -149,7 +149,7 @@ def deletion_test(
     stacked = np.stack([np.stack(scores[way], axis=1) for way in ways], axis=2)
 
     def statistic(values: FloatArray, signal: NDArray[np.bool_]) -> FloatArray:
-        areas = np.array([[auc(column, signal) for column in part.T] for part in values.T])
+        areas = np.array([[auc(column, signal) for column in part] for part in values.T])
         return np.stack([areas, areas - areas[0]])
 
     value = statistic(stacked, is_signal)

@@ -22,41 +22,62 @@ _PERCENT = 100.0
 
 def share_quality(
     crystals: Crystals,
-    predicted: FloatArray,
+    predicted: Mapping[str, FloatArray],
     group: IntArray,
     events: NDArray[np.bool_],
     replicas: int,
+    reference: str = "lookup",
 ) -> dict[str, Any]:
     """Energy-weighted figures of merit of predicted shares, errors from a bootstrap over groups.
 
     Parameters
     ----------
     crystals, predicted
-        M crystals, and what is said of each.
+        M crystals, and what each method says of them.
     group
         (N,) of the events.
     events
         (N,) which events count.
+    reference
+        The method that others are compared with, on the same events.
 
     Returns
     -------
     dict
-        `auc`: of crystals that are mainly photon against others. `r2`: 1 - mean squared error over
-        variance. `calibration_error`: mean distance of predicted and true share over ten bins of
-        the predicted one. Each with value and error.
+        Per method `auc`: of crystals that are mainly photon against others. `r2`: 1 - mean squared
+        error over variance. `calibration_error`: mean distance of predicted and true share over
+        ten bins of the predicted one. Each with value, error, difference, difference_error.
     """
-    sums = _event_sums(crystals, predicted, len(group))
-    rows = np.flatnonzero(events)
+    sums = np.stack([_event_sums(crystals, p, len(group)) for p in predicted.values()], axis=1)
+    rows, first = np.flatnonzero(events), list(predicted).index(reference)
 
     def statistic(some: IntArray) -> FloatArray:
-        return _merit(sums[some].sum(axis=0))
+        """(2, methods, merits)"""
+        found = np.array([_merit(total) for total in sums[some].sum(axis=0)])
+        return np.stack([found, found - found[first]])
 
-    value = statistic(rows)
-    error = bootstrap(statistic, rows, groups=group[rows], n=replicas)
-    names = ("auc", "r2", "calibration_error")
+    return _named(
+        list(predicted),
+        statistic(rows),
+        bootstrap(statistic, rows, groups=group[rows], n=replicas),
+        ("auc", "r2", "calibration_error"),
+    )
+
+
+def _named(
+    methods: list[str], value: FloatArray, error: FloatArray, merits: tuple[str, ...]
+) -> dict[str, Any]:
     return {
-        name: {"value": float(v), "error": float(e)}
-        for name, v, e in zip(names, value, error, strict=True)
+        method: {
+            merit: {
+                "value": float(value[0, i, k]),
+                "error": float(error[0, i, k]),
+                "difference": float(value[1, i, k]),
+                "difference_error": float(error[1, i, k]),
+            }
+            for k, merit in enumerate(merits)
+        }
+        for i, method in enumerate(methods)
     }
 
 
@@ -115,39 +136,42 @@ def calibration_curve(
 
 
 def energy_resolution(
-    sums: Mapping[str, FloatArray], truth: FloatArray, group: IntArray, replicas: int
-) -> dict[str, dict[str, float]]:
+    sums: Mapping[str, FloatArray],
+    truth: FloatArray,
+    group: IntArray,
+    reference: str,
+    replicas: int,
+) -> dict[str, dict[str, Any]]:
     """Relative sigma_eff of sum / E_true per cent, per method, and its paired difference.
 
     Parameters
     ----------
     sums
-        (n,) energies of the photons per method; the first is the one others are compared with.
+        (n,) energies of the photons per method.
     truth
         (n,) true energies, GeV.
     group
         (n,) parton events.
+    reference
+        The method that others are compared with.
 
     Returns
     -------
     dict
-        Per method value, error, difference, difference_error, and the median of the ratio.
+        Per method `sigma_eff` with value, error, difference and difference_error; `median` of the
+        ratio.
     """
     ratios = np.stack([values / truth for values in sums.values()], axis=1)
+    first = list(sums).index(reference)
 
     def statistic(some: FloatArray) -> FloatArray:
-        found = np.array([_PERCENT * relative_sigma_eff(column) for column in some.T])
-        return np.stack([found, found - found[0]])
+        """(2, methods, 1)"""
+        found = np.array([[_PERCENT * relative_sigma_eff(column)] for column in some.T])
+        return np.stack([found, found - found[first]])
 
-    value = statistic(ratios)
     error = bootstrap(statistic, ratios, groups=group, n=replicas)
+    found = _named(list(sums), statistic(ratios), error, ("sigma_eff",))
+    medians = np.median(ratios, axis=0)
     return {
-        name: {
-            "value": float(value[0, i]),
-            "error": float(error[0, i]),
-            "difference": float(value[1, i]),
-            "difference_error": float(error[1, i]),
-            "median": float(np.median(ratios[:, i])),
-        }
-        for i, name in enumerate(sums)
+        name: {**found[name], "median": float(m)} for name, m in zip(sums, medians, strict=True)
     }

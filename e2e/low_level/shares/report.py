@@ -43,8 +43,8 @@ def tables(folder: RunFolder, metrics: dict[str, Any]) -> None:
     rows = [
         [
             name,
-            *(f"{shown[s][name]['value']:.3f} ± {shown[s][name]['error']:.3f}" for s in shown),
-            *("" if name == "standard 5x5" else _difference(shown[s][name]) for s in shown),
+            *(_value(shown[s][name]["sigma_eff"], 3) for s in shown),
+            *(_difference(shown[s][name]["sigma_eff"], 3) for s in shown),
             _shift(shown, name),
         ]
         for name in next(iter(shown.values()))
@@ -53,7 +53,7 @@ def tables(folder: RunFolder, metrics: dict[str, Any]) -> None:
         "Energy from shares",
         [
             "energy", "σ_eff (%), all", "low pile-up", "high pile-up",
-            "minus 5x5, all", "low pile-up", "high pile-up", "median, high minus low (%)",
+            "minus lookup's, all", "low pile-up", "high pile-up", "median, high minus low (%)",
         ],
         rows,
         "Half the narrowest interval of E/E_true with 68.3 % of the photons of H→γγ, over its "
@@ -62,24 +62,32 @@ def tables(folder: RunFolder, metrics: dict[str, Any]) -> None:
 
 
 def _quality(folder: RunFolder, metrics: dict[str, Any], title: str, caption: str) -> None:
+    merits = ("auc", "r2", "calibration_error")
     rows = [
         [
             subset,
             _TITLES[name],
-            *(
-                f"{merits[merit]['value']:.4f} ± {merits[merit]['error']:.4f}"
-                for merit in ("auc", "r2", "calibration_error")
-            ),
+            *(_value(found[name][merit], 4) for merit in merits),
+            *(_difference(found[name][merit], 4) for merit in merits[:2]),
         ]
         for subset, found in metrics.items()
-        for name, merits in found.items()
+        for name in found
     ]
-    columns = ["events", "estimate", "AUC, mainly photon", "R²", "calibration error"]
+    columns = [
+        "events", "estimate", "AUC, mainly photon", "R²", "calibration error",
+        "AUC minus lookup's", "R² minus lookup's",
+    ]  # fmt: skip
     folder.add_table(title, columns, rows, caption)
 
 
-def _difference(found: dict[str, float]) -> str:
-    return f"{found['difference']:+.3f} ± {found['difference_error']:.3f}"
+def _value(found: dict[str, float], digits: int) -> str:
+    return f"{found['value']:.{digits}f} ± {found['error']:.{digits}f}"
+
+
+def _difference(found: dict[str, float], digits: int) -> str:
+    if found["difference_error"] == 0:
+        return ""
+    return f"{found['difference']:+.{digits}f} ± {found['difference_error']:.{digits}f}"
 
 
 def _shift(shown: dict[str, dict[str, dict[str, float]]], name: str) -> str:

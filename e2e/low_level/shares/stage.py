@@ -108,14 +108,14 @@ def _gather(config: ShareConfig, store: EventStore) -> HeldOutShares:
     truth, photons = crystal_truth(store, classifier.inputs, "share"), PhotonTruth.read(store)
     unseen = held_out(classifier, labels.group, config.classifier)
     rows = np.flatnonzero(unseen & inputs.usable)
-    others = np.flatnonzero(~unseen & inputs.usable)[: config.lookup_events]
+    rng = np.random.default_rng(config.seed)
+    others = rng.permutation(np.flatnonzero(~unseen & inputs.usable))[: config.lookup_events]
     training = Crystals.read(inputs.images["hits"], truth, others)
     is_prompt = np.isfinite(photons.energy)
     of_prompt = is_prompt[others].ravel()[training.photon]
     lookups = {"any": Lookup(training), "prompt": Lookup(training.take(of_prompt))}
     crystals = Crystals.read(inputs.images["hits"], truth, rows)
     maps = predict_shares(classifier.network, inputs.take(rows, classifier.network.needs))
-    rng = np.random.default_rng(config.seed)
     shares, prompt_shares = _estimates(crystals, maps, lookups, rng)
     corners = crop_corners(pairs, classifier.inputs)[rows]
     return HeldOutShares(
@@ -173,20 +173,14 @@ def _metrics(found: HeldOutShares, replicas: int) -> dict[str, Any]:
     everything = {"all": np.ones(len(busy), dtype=bool), "γ+jet": found.label == GAMMA_JET}
     crystals, keep = found.crystals, found.of_prompt
     prompt = crystals.take(keep)
+    judged = {name: share[keep] for name, share in found.shares.items() if name != "truth"}
     return {
         "given_prompt": {
-            subset: {
-                name: share_quality(prompt, share[keep], found.group, events, replicas)
-                for name, share in found.shares.items()
-                if name != "truth"
-            }
+            subset: share_quality(prompt, judged, found.group, events, replicas)
             for subset, events in subsets.items()
         },
         "all_photons": {
-            subset: {
-                name: share_quality(crystals, share, found.group, events, replicas)
-                for name, share in found.prompt_shares.items()
-            }
+            subset: share_quality(crystals, found.prompt_shares, found.group, events, replicas)
             for subset, events in everything.items()
         },
         "energy": {
@@ -215,8 +209,9 @@ def photon_energies(found: HeldOutShares) -> dict[str, FloatArray]:
 
 def _energies(
     found: HeldOutShares, events: NDArray[np.bool_], replicas: int
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, Any]]:
     used = np.repeat(events, 2) & np.isfinite(found.energy.ravel())
     sums = {name: values[used] for name, values in photon_energies(found).items()}
     group = np.repeat(found.group, 2)[used]
-    return energy_resolution(sums, found.energy.ravel()[used], group, replicas)
+    truth = found.energy.ravel()[used]
+    return energy_resolution(sums, truth, group, "lookup x hit, crop", replicas)
