@@ -57,6 +57,28 @@ def test_known_values() -> None:
     assert float(squared_distance_correlation(x, y)) == pytest.approx(0.2062, abs=0.05)
 
 
+def test_without_bias_independent_values_give_zero_on_average() -> None:
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=30), rng.exponential(size=30)
+
+    def mean(without_bias: bool, weight: np.ndarray, count: int) -> float:
+        w = torch.from_numpy(weight)
+        found = [
+            squared_distance_correlation(
+                torch.from_numpy(x), torch.from_numpy(rng.permutation(y)), w, without_bias
+            ).item()
+            for _ in range(count)
+        ]
+        return float(np.mean(found))
+
+    biased = mean(False, np.ones(30), 200)
+    assert biased > 0.05
+    assert abs(mean(True, np.ones(30), 1000)) < 0.05 * biased
+    assert abs(mean(True, rng.choice([0.6, 1.4], 30), 1000)) < 0.15 * biased
+    dependent = torch.from_numpy(x)
+    assert squared_distance_correlation(dependent, 2 * dependent, None, True).item() > 0.9
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     st.lists(st.floats(-100, 100, width=32), min_size=2, max_size=30),
@@ -74,10 +96,13 @@ def test_bounds_and_invariance(values: list[float], scale: float, shift: float) 
         assert other == pytest.approx(found, abs=2e-2)
 
 
-@pytest.mark.parametrize("case", ["ordinary", "constant score", "ties", "one event", "none"])
+@pytest.mark.parametrize(
+    "case",
+    ["ordinary", "constant score", "ties", "three events", "two events", "one event", "none"],
+)
 def test_the_gradient_is_finite(case: str) -> None:
     rng = np.random.default_rng(1)
-    count = {"one event": 1, "none": 0}.get(case, 50)
+    count = {"three events": 3, "two events": 2, "one event": 1, "none": 0}.get(case, 50)
     score = torch.from_numpy(rng.uniform(size=count)).float()
     if case == "constant score":
         score = torch.full_like(score, 0.3)
@@ -85,9 +110,13 @@ def test_the_gradient_is_finite(case: str) -> None:
         score = torch.round(score)
     score.requires_grad_()
     mass = torch.from_numpy(rng.normal(125, 10, count))
-    squared_distance_correlation(score, mass).backward()
-    assert score.grad is not None
-    assert torch.isfinite(score.grad).all()
+    for without_bias in (False, True):
+        score.grad = None
+        found = squared_distance_correlation(score, mass, None, without_bias)
+        found.backward()
+        assert abs(found.item()) < 20
+        assert score.grad is not None
+        assert torch.isfinite(score.grad).all()
 
 
 def test_descent_removes_the_dependence() -> None:

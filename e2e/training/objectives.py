@@ -161,7 +161,11 @@ def mass_penalty(logits: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
         raise ConfigError("training.decorrelation=disco: this training is given no mass")
     used = (targets["label"] != HIGGS) & torch.isfinite(targets["mass"])
     score = logits.float().softmax(dim=1)[used, HIGGS]
-    return squared_distance_correlation(score, targets["mass"][used], targets["weight"][used])
+    # A batch's background is few events: without the correction the penalty would mostly act on
+    # how the score is spread.
+    return squared_distance_correlation(
+        score, targets["mass"][used], targets["weight"][used], without_bias=True
+    )
 
 
 OBJECTIVES: dict[str, type[Objective]] = {"classification": Classification}
