@@ -14,7 +14,7 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ import h5py
 import hdf5plugin
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -30,6 +29,7 @@ from common.files import write_json
 from common.settings import Settings, plain
 from e2e.inputs.events import EventInputs, Targets
 from e2e.inputs.sparse import SparseImages
+from e2e.training.batches import Batch, Batches
 from e2e.training.devices import choose_device, use_bfloat16
 from e2e.training.task import TrainingTask
 from e2e.training.trainer import Trainer
@@ -97,39 +97,38 @@ class Bench(Trainer):
         )
         return cls(task, inputs, Path(), device=device)
 
-    def positions(self) -> Iterator[NDArray[np.int64]]:
-        """Rows of batch after batch, without end."""
-        for epoch, step in self._positions():
-            self.epoch, self.step = epoch, step
-            yield self._rows(epoch, step)
-
     def parts(self) -> dict[str, Step]:
         """A function per part that handles one batch."""
-        rows, constant = self.positions(), self._batch(next(self.positions()))
+        positions = self._positions()
+        constant = self.batches.get(*next(positions))
+
+        def together() -> None:
+            self.epoch, self.step = next(positions)
+            self._train_batch(self.epoch, self.step)
+
         return {
-            "data": lambda: self._batch(next(rows)),
-            "network": lambda: self._learn(*constant),
-            "together": lambda: self._train_batch(next(rows)),
+            "data": lambda: self.batches.get(*next(positions)),
+            "network": lambda: self._learn(constant),
+            "together": together,
         }
 
 
-class DenseBench(Bench):
-    """The same network fed from dense images in an HDF5 file, as is common in this field."""
+class DenseBatches(Batches):
+    """Batches from dense images in an HDF5 file, as is common in this field."""
 
     file: h5py.File
 
-    def _batch(self, rows: NDArray[np.int64]) -> tuple[dict[str, torch.Tensor], ...]:
-        # Slices of neighbouring events, drawn in random order: the fastest way to read such files.
+    def get(self, epoch: int, step: int) -> Batch:
+        """Neighbouring events, at a random place: the fastest way to read such files."""
         size = self.task.training.batch_size
-        start = int(rows[0]) // CHUNK * CHUNK
+        start = int(self.rows(epoch, step)[0]) // CHUNK * CHUNK
         start = min(start, len(self.inputs) - size)
-        part = slice(start, start + size)
         inputs = {
-            name: torch.from_numpy(self.file[name][part]).to(self.device)
-            for name in self.network.needs
+            name: torch.from_numpy(self.file[name][start : start + size]).to(self.device)
+            for name in self.needs
         }
-        targets, _ = self.task.targets.batch(np.arange(start, start + size), self.device)
-        return inputs, targets, {}
+        targets, images = self.task.targets.batch(np.arange(start, start + size), self.device)
+        return inputs, targets, images
 
 
 def write_dense(path: Path, inputs: EventInputs, compression: Mapping[str, Any]) -> None:
@@ -217,9 +216,12 @@ def run(words: argparse.Namespace) -> list[dict[str, Any]]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "dense.h5"
             write_dense(path, made[0], options)
-            bench = DenseBench.make(made, size, device, precision="float32", resident=False)
-            assert isinstance(bench, DenseBench)
-            with h5py.File(path) as bench.file:
+            bench = Bench.make(made, size, device, precision="float32", resident=False)
+            dense = DenseBatches(
+                bench.task, bench.inputs, bench.network.needs, bench.processes, device
+            )
+            bench.batches = dense
+            with h5py.File(path) as dense.file:
                 show(f"float32, loader of dense HDF5 ({name})", bench)
     return lines
 

@@ -76,11 +76,11 @@ def train(
     if victim is not None:
         step, left = Trainer._train_batch, [victim[0]]
 
-        def dying(self: Trainer, rows: np.ndarray) -> torch.Tensor:
+        def dying(self: Trainer, epoch: int, position: int) -> torch.Tensor:
             left[0] -= 1
             if left[0] < 0:
                 os.kill(os.getpid(), victim[1])
-            return step(self, rows)
+            return step(self, epoch, position)
 
         Trainer._train_batch = dying  # type: ignore[method-assign]
     sys.exit(main([*words, "--threads", "1"]))
@@ -100,7 +100,7 @@ def launch(
         process.start()
         started.append(process)
     for process in started:
-        process.join(120)
+        process.join(40)
     return [process.exitcode for process in started]
 
 

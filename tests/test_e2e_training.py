@@ -65,13 +65,13 @@ class Killed(Exception):
 class KilledTrainer(Trainer):
     """Dies before its n-th batch."""
 
-    batches = 0
+    left = 0
 
-    def _train_batch(self, rows: np.ndarray) -> None:
-        self.batches -= 1
-        if self.batches < 0:
+    def _train_batch(self, epoch: int, step: int) -> torch.Tensor:
+        self.left -= 1
+        if self.left < 0:
             raise Killed
-        super()._train_batch(rows)
+        return super()._train_batch(epoch, step)
 
 
 def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
@@ -89,7 +89,7 @@ def test_killed_and_resumed_equals_uninterrupted(
     (tmp_path / "whole").mkdir()
     whole = Trainer(task, sample[0], tmp_path / "whole").run(show_progress=False)
     first = KilledTrainer(task, sample[0], tmp_path)
-    first.batches = batches
+    first.left = batches
     with pytest.raises(Killed):
         first.run(show_progress=False)
     torch.rand(17)  # another process has drawn other numbers

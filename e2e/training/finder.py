@@ -38,7 +38,7 @@ class RangeTest(Trainer):
             self.epoch, self.step = position
             for group in self.optimiser.param_groups:
                 group["lr"] = float(rate)
-            loss = float(self._train_batch(self._rows(*position)))
+            loss = float(self._train_batch(*position))
             mean = _SMOOTHING * mean + (1 - _SMOOTHING) * loss
             smooth = mean / (1 - _SMOOTHING ** (number + 1))
             if not math.isfinite(smooth) or (number > 10 and smooth > _DIVERGED * lowest):

@@ -10,15 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from common.errors import PipelineError
 from common.files import write_json
 from common.progress import log, progress
-from e2e.inputs.augmentation import draw_mirrors
 from e2e.inputs.events import EventInputs
-from e2e.inputs.sparse import Mirrors
 from e2e.networks import EventNetwork, build_network
+from e2e.training.batches import Batch, Batches
 from e2e.training.checkpoint import load_state, random_states, restore_random_states, save_state
 from e2e.training.devices import autocast, choose_device, reside
 from e2e.training.interrupts import Interrupts, Stopped
@@ -30,7 +28,7 @@ from e2e.training.task import TrainingTask
 
 __all__ = ["Trainer", "TrainingTask"]
 State = dict[str, Any]
-_AUGMENTATION, _DROPOUT = 1, 2  # what a batch's random numbers are for
+_WITHIN_BATCH = 2  # tells these random numbers from those of order and augmentation
 
 
 class Trainer:
@@ -84,9 +82,9 @@ class Trainer:
         self.stopping = EarlyStopping(config)
         self._fingerprint = task.fingerprint(inputs, self.network.needs)
         self.epoch, self.step = 0, 0  # the sampler's position: the next batch to train on
-        self._order, self._shuffled_epoch = task.train, -1
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         self.history: list[dict[str, Any]] = []
+        self.batches = Batches(task, inputs, self.network.needs, self.processes, self.device)
         self._loss = self.processes.wrapped(self.objective, self.device)
         if config.compile:
             self._loss.compile(dynamic=False)
@@ -112,7 +110,7 @@ class Trainer:
         saved = time.monotonic()
         with Interrupts() as interrupts:
             for epoch, step in positions:
-                self._train_batch(self._rows(epoch, step))
+                self._train_batch(epoch, step)
                 self.epoch, self.step = epoch, step + 1
                 if self.step == self.task.steps_per_epoch:
                     self._end_epoch()
@@ -133,21 +131,13 @@ class Trainer:
             for step in range(self.step if epoch == self.epoch else 0, self.task.steps_per_epoch):
                 yield epoch, step
 
-    def _rows(self, epoch: int, step: int) -> NDArray[np.int64]:
-        """Rows of one batch of all processes: a function of seed, epoch and step alone."""
-        if self._shuffled_epoch != epoch:
-            shuffle = np.random.default_rng([self.task.seed, epoch])
-            self._order, self._shuffled_epoch = shuffle.permutation(self.task.train), epoch
-        size = self.task.training.batch_size
-        return self._order[step * size : (step + 1) * size]
-
-    def _train_batch(self, rows: NDArray[np.int64]) -> torch.Tensor:
+    def _train_batch(self, epoch: int, step: int) -> torch.Tensor:
         """One step on one batch; returns its loss, on the device."""
-        return self._learn(*self._batch(rows))
+        return self._learn(self.batches.get(epoch, step))
 
-    def _learn(self, *batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    def _learn(self, batch: Batch) -> torch.Tensor:
         self.network.train()
-        torch.manual_seed(self._seed(_DROPOUT, self.processes.rank))
+        torch.manual_seed(self._seed())
         with autocast(self.precision, self.device):
             loss = self._loss(*batch)
         self.optimiser.zero_grad(set_to_none=True)
@@ -157,20 +147,10 @@ class Trainer:
         self._loss_sum += loss.detach()  # stays on the device, which need not be waited for
         return loss.detach()
 
-    def _batch(self, rows: NDArray[np.int64]) -> tuple[dict[str, torch.Tensor], ...]:
-        """Inputs, targets and target images of this process's part of a batch, augmented."""
-        part, mirrors = self.processes.part(rows), None
-        if self.task.training.augment:
-            every = draw_mirrors(len(rows), self._seeds(_AUGMENTATION))
-            mirrors = Mirrors(*(self.processes.part(chosen) for chosen in every))
-        inputs = self.inputs.batch(part, self.network.needs, self.device, mirrors)
-        return inputs, *self.task.targets.batch(part, self.device, mirrors)
-
-    def _seeds(self, *purpose: int) -> list[int]:
-        return [self.task.seed, self.epoch, self.step, *purpose]
-
-    def _seed(self, *purpose: int) -> int:
-        return int(np.random.SeedSequence(self._seeds(*purpose)).generate_state(1)[0])
+    def _seed(self) -> int:
+        """Of what is drawn within a batch: dropout, in this process."""
+        position = [self.task.seed, self.epoch, self.step, self.processes.rank, _WITHIN_BATCH]
+        return int(np.random.SeedSequence(position).generate_state(1)[0])
 
     def _end_epoch(self) -> None:
         record = {
