@@ -122,7 +122,7 @@ def _add_noise(
     energy: NDArray[np.float32], noise: float, scale: NDArray[np.float32], rng: np.random.Generator
 ) -> IntArray:
     """Make dense energies noisy where there is a deposit, in place; return those places."""
-    hit = np.flatnonzero(energy)
+    hit = np.flatnonzero(energy != 0)  # of booleans it is several times faster
     energy[hit] += noise * _of(scale, hit) * rng.standard_normal(len(hit), dtype=np.float32)
     return hit
 
@@ -140,7 +140,7 @@ def _kept(
     rng: np.random.Generator,
 ) -> IntArray:
     """Keys that are read out; crystals of the mask without deposit get their noise now."""
-    key = np.flatnonzero(mask)
+    key = np.flatnonzero(mask > 0)
     factor = _of(scale, key)
     value = energy[key]
     empty = value == 0
