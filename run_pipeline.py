@@ -96,11 +96,11 @@ STAGES = (
         "share --classifier runs/demo/classify --store events.h5",
     ),
     Stage(
-        "regress",
+        "ladder",
         "what each kind of low-level output adds for a photon's energy and position",
-        "e2e.low_level.config:RegressConfig",
+        "e2e.low_level.config:LadderConfig",
         "e2e.low_level.ladder.stage:run",
-        "regress --classifier runs/demo/classify --store events.h5",
+        "ladder --classifier runs/demo/classify --store events.h5",
     ),
     Stage(
         "compare",

@@ -25,7 +25,7 @@ from e2e.labels import Labels
 from e2e.low_level.attribution import stage as attribution_stage
 from e2e.low_level.attribution.checks import with_random_weights
 from e2e.low_level.attribution.gradients import grad_cam, integrated_gradients
-from e2e.low_level.config import AttributionConfig, LowLevelConfig, RegressConfig, ShareConfig
+from e2e.low_level.config import AttributionConfig, LowLevelConfig, LadderConfig, ShareConfig
 from e2e.low_level.export import predict_shares, read_low_level
 from e2e.low_level.export import run as export
 from e2e.low_level.held_out import held_out
@@ -258,7 +258,7 @@ def test_the_attribution_stage(checkpoint: Path, store_path: Path, tmp_path: Pat
         assert (config.output / "figures" / f"{name}.png").stat().st_size > 1000
 
 
-def test_the_regress_stage(
+def test_the_ladder_stage(
     checkpoint: Path, plain_checkpoint: Path, store_path: Path, tmp_path: Path
 ) -> None:
     settings: dict[str, Any] = {
@@ -266,7 +266,7 @@ def test_the_regress_stage(
         "regression": {"epochs": 2, "batch_size": 16, "folds": 2}, "networks": 1, "bootstrap": 8,
         "threads": 1,
     }  # fmt: skip
-    ladder_stage.run(build(RegressConfig, settings))
+    ladder_stage.run(build(LadderConfig, settings))
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     steps = metrics["steps"]
     assert list(steps) == [
@@ -278,7 +278,7 @@ def test_the_regress_stage(
     assert steps["standard 5x5"]["energy"]["value"] > 0
     assert (tmp_path / "run" / "figures" / "ladder.png").stat().st_size > 1000
     with pytest.raises(InputError, match="does not say which events"):
-        ladder_stage.run(build(RegressConfig, {**settings, "classifier": plain_checkpoint}))
+        ladder_stage.run(build(LadderConfig, {**settings, "classifier": plain_checkpoint}))
 
 
 def test_shares_are_probabilities_and_zero_without_a_hit(

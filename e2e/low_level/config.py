@@ -73,12 +73,12 @@ class ShareConfig(StageConfig):
     seed: int = Field(0, ge=0, description="seed of the control's permutations")
 
 
-class RegressConfig(StageConfig):
+class LadderConfig(StageConfig):
     """What each kind of low-level output adds for a photon's energy and position."""
 
     classifier: Path = Field(description=_CLASSIFIER)
     store: Path = Field(description="simulated event store")
-    output: Path = Field(Path("runs/regress"), description="run folder")
+    output: Path = Field(Path("runs/ladder"), description="run folder")
     regression: RegressionConfig = Field(
         RegressionConfig(epochs=30, weight_decay=0.02, folds=4), description="networks"
     )

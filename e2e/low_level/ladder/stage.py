@@ -1,4 +1,4 @@
-"""The regress stage: what each kind of low-level output adds for energy and position."""
+"""The ladder stage: what each kind of low-level output adds for energy and position."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from common.progress import log, progress
 from common.runs import RunFolder
 from data.store import EventStore
 from e2e.labels import HIGGS
-from e2e.low_level.config import RegressConfig
+from e2e.low_level.config import LadderConfig
 from e2e.low_level.ladder import report
 from e2e.low_level.ladder.blocks import PhotonBlocks, read_blocks
 from e2e.low_level.regression import fold_of, train
@@ -38,7 +38,7 @@ class _Distance:
     cap: float = 6.0
 
 
-def run(config: RegressConfig) -> Path:
+def run(config: LadderConfig) -> Path:
     """Train and compare; returns the run folder. A complete run of the same settings is kept.
 
     Raises
@@ -50,14 +50,14 @@ def run(config: RegressConfig) -> Path:
     path = config.classifier
     checkpoint = path / "classifier.pt" if path.is_dir() else path
     classifier = load_classifier(checkpoint)
-    folder = RunFolder(config.output, "regress", config, [checkpoint, config.store])
+    folder = RunFolder(config.output, "ladder", config, [checkpoint, config.store])
     if folder.is_complete():
-        log.info("regress: already complete: %s", config.output)
+        log.info("ladder: already complete: %s", config.output)
         return folder.folder
     with EventStore(config.store) as store:
         photons = read_blocks(store, classifier, checkpoint)
         simulation = store.simulation
-    folder.log.info("regress: %d prompt photons", len(photons.target))
+    folder.log.info("ladder: %d prompt photons", len(photons.target))
     metrics = _metrics(photons, _predictions(photons, config), config)
     folder.write_metrics(metrics)
     report.table(folder, metrics)
@@ -66,7 +66,7 @@ def run(config: RegressConfig) -> Path:
     return folder.folder
 
 
-def _predictions(photons: PhotonBlocks, config: RegressConfig) -> dict[str, FloatArray]:
+def _predictions(photons: PhotonBlocks, config: LadderConfig) -> dict[str, FloatArray]:
     """(n, 3) corrections out of fold per step: each step knows its block and all before."""
     fold = fold_of(photons.group, config.regression.folds, config.seed)
     names = list(photons.blocks)
@@ -95,7 +95,7 @@ def _out_of_fold(
     blocks: list[FloatArray],
     photons: PhotonBlocks,
     fold: NDArray[np.int64],
-    config: RegressConfig,
+    config: LadderConfig,
 ) -> FloatArray:
     predicted = np.zeros_like(photons.target)
     for held_out in range(config.regression.folds):
@@ -123,7 +123,7 @@ def _standardised(block: FloatArray, train_rows: NDArray[np.bool_]) -> NDArray[n
 
 
 def _metrics(
-    photons: PhotonBlocks, predictions: dict[str, FloatArray], config: RegressConfig
+    photons: PhotonBlocks, predictions: dict[str, FloatArray], config: LadderConfig
 ) -> dict[str, Any]:
     """Resolutions on photons of H→γγ per step, and paired differences to the step before.
 
