@@ -17,7 +17,7 @@ from data.detector.jets import JET_SIZE
 from data.store import EventStore
 from e2e.inputs.sparse import SparseImages
 from e2e.jets import stage
-from e2e.jets.config import JetCuts, JetsConfig
+from e2e.jets.config import JetCutsConfig, JetsConfig
 from e2e.jets.images import N_PIXELS, only
 from e2e.jets.labels import true_flavour
 from e2e.jets.sample import ALL, JetSample, read_jets
@@ -25,7 +25,7 @@ from e2e.jets.shapes import SHAPES, jet_shapes
 from e2e.jets.weights import balanced, kinematic_bin, same_spectrum
 from tests.synthetic import write_store
 
-CUTS = JetCuts(min_pt=60, max_pt=250)
+CUTS = JetCutsConfig(min_pt=60, max_pt=250)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_jets_without_all_that_is_needed_are_refused(tmp_path: Path, dijet_store
         true_flavour(store, np.arange(2))
     with EventStore(dijet_store) as store:
         with pytest.raises(InputError, match="no jet passes"):
-            read_jets(store, JetCuts(min_pt=5000, max_pt=9000))
+            read_jets(store, JetCutsConfig(min_pt=5000, max_pt=9000))
         with pytest.raises(InputError, match=r"no (quark|gluon) jets"):
             true_flavour(store, np.arange(1))
 

@@ -11,7 +11,7 @@ from common.config import StageConfig
 from e2e.config import SplitConfig, TrainingConfig, TreeConfig
 
 
-class JetCuts(StageConfig):
+class JetCutsConfig(StageConfig):
     """Which jets take part."""
 
     min_pt: float = Field(70.0, ge=0, description="GeV")
@@ -21,7 +21,7 @@ class JetCuts(StageConfig):
     )
 
 
-class JetNetwork(StageConfig):
+class JetNetworkConfig(StageConfig):
     """ResNet-15 on images of jets."""
 
     stride: int = Field(
@@ -33,7 +33,7 @@ class JetNetwork(StageConfig):
     )
 
 
-class JetTraining(TrainingConfig):
+class JetTrainingConfig(TrainingConfig):
     """Optimisation, with other defaults than for diphoton events."""
 
     epochs: int = Field(8, gt=0, description="passes over the training jets")
@@ -41,7 +41,7 @@ class JetTraining(TrainingConfig):
     learning_rate: float = Field(2e-3, gt=0, description="peak of the schedule")
 
 
-class JetTree(TreeConfig):
+class JetTreeConfig(TreeConfig):
     """The boosted tree on shapes."""
 
     iterations: int = Field(120, gt=0, description="boosting rounds")
@@ -49,13 +49,13 @@ class JetTree(TreeConfig):
     max_leaf_nodes: int = Field(8, gt=1, description="leaves per tree")
 
 
-class JetSplit(SplitConfig):
+class JetSplitConfig(SplitConfig):
     """Which jets train and which are held out; those of a parton event stay together."""
 
     folds: int = Field(3, ge=2, description="parts; each model is tested on one, trained on others")
 
 
-class JetEvaluation(StageConfig):
+class JetEvaluationConfig(StageConfig):
     """Metrics and controls."""
 
     bootstrap: int = Field(200, ge=2, description="replicas for errors")
@@ -70,12 +70,12 @@ class JetsConfig(StageConfig):
 
     store: Path = Field(description="event store with jets and their true flavour")
     output: Path = Field(Path("runs/jets"), description="run folder")
-    cuts: JetCuts = Field(JetCuts(), description="jets that take part")
-    network: JetNetwork = Field(JetNetwork(), description="network")
-    training: JetTraining = Field(JetTraining(), description="training")
-    split: JetSplit = Field(JetSplit(), description="split by parton event")
-    tree: JetTree = Field(JetTree(), description="boosted tree")
-    evaluation: JetEvaluation = Field(JetEvaluation(), description="evaluation")
+    cuts: JetCutsConfig = Field(JetCutsConfig(), description="jets that take part")
+    network: JetNetworkConfig = Field(JetNetworkConfig(), description="network")
+    training: JetTrainingConfig = Field(JetTrainingConfig(), description="training")
+    split: JetSplitConfig = Field(JetSplitConfig(), description="split by parton event")
+    tree: JetTreeConfig = Field(JetTreeConfig(), description="boosted tree")
+    evaluation: JetEvaluationConfig = Field(JetEvaluationConfig(), description="evaluation")
     unlabelled: list[Path] = Field(
         [], description="further stores with jets, such as real ones, to show the scores of"
     )

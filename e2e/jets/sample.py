@@ -15,7 +15,7 @@ from data.export.jets import seeds_of
 from data.store import EventStore
 from e2e.inputs.events import EventInputs
 from e2e.inputs.sparse import SparseImages, concatenate
-from e2e.jets.config import JetCuts
+from e2e.jets.config import JetCutsConfig
 from e2e.jets.images import LAYERS, cut_windows, only
 from e2e.jets.shapes import jet_shapes
 
@@ -50,7 +50,7 @@ class JetSample:
         return len(self.row)
 
 
-def read_jets(store: EventStore, cuts: JetCuts) -> JetSample:
+def read_jets(store: EventStore, cuts: JetCutsConfig) -> JetSample:
     """Cut the windows of all jets that pass the cuts, those wholly inside the detector.
 
     Raises

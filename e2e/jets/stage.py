@@ -32,12 +32,12 @@ def run(config: JetsConfig) -> Path:
     InputError
         If a store cannot be used.
     """
-    folder = RunFolder(config.output, "jets", config, [config.store, *config.unlabelled])
-    if folder.is_complete():
-        log.info("jets: already complete: %s", config.output)
-        return folder.folder
-    set_threads(config.threads)
     with EventStore(config.store) as store:
+        folder = RunFolder(config.output, "jets", config, [config.store, *config.unlabelled])
+        if folder.is_complete():
+            log.info("jets: already complete: %s", config.output)
+            return folder.folder
+        set_threads(config.threads)
         sample = read_jets(store, config.cuts)
         label = true_flavour(store, sample.row)
         simulation = store.simulation
