@@ -20,10 +20,11 @@ from e2e.inputs.tabular import feature_names
 from tests.synthetic import write_store
 
 SMALL: dict[str, Any] = {
-    "models": ["kinematics", "tree", "tree_basic", "resnet_hcal3", "combined", "combined_5"],
+    "models": ["kinematics", "tree", "tree_basic", "resnet_hcal3", "combined"],
     "network": {"widths": [8, 12], "context_widths": [6], "hidden": 16, "photon": 8},
     "training": {"epochs": 2, "batch_size": 32, "device": "cpu"},
     "resnet": {"events": 60, "epochs": 1, "batch_size": 16, "stride": 4},
+    "members": 2,
     "split": {"folds": 3, "models": 2},
     "tree": {"iterations": 10},
     "curve": {"models": ["tree", "combined"], "events": [50, 1000], "least_steps": 4},
@@ -56,7 +57,7 @@ def finished(config: CompareConfig) -> Path:
 
 def test_every_model_is_judged_on_the_same_events(finished: Path, config: CompareConfig) -> None:
     metrics = json.loads((finished / "metrics.json").read_text())
-    assert set(metrics["auc"]) == {*config.models, "combined + tree", "combined_5 + tree"}
+    assert set(metrics["auc"]) == {*config.models, "ensemble", "combined + tree", "ensemble + tree"}
     assert "resnet_hcal3" not in metrics["auc_all_folds"]
     assert metrics["events_all_folds"]["all"] > metrics["events"]["all"]
     tree = metrics["auc"]["tree"]["as_generated"]["higgs_gamma_jet"]
@@ -64,7 +65,7 @@ def test_every_model_is_judged_on_the_same_events(finished: Path, config: Compar
     assert tree["value"] > 0.7
     cost = metrics["cost"]
     assert cost["resnet_hcal3"]["train_events"] == 60
-    assert cost["combined_5"]["parameters"] == 5 * cost["combined"]["parameters"]
+    assert cost["ensemble"]["parameters"] == 2 * cost["combined"]["parameters"]
     assert all(c["train_seconds"] > 0 and c["test_ms_per_event"] > 0 for c in cost.values())
     points = metrics["learning_curves"]["combined"]
     assert points[0]["events"] == 50 < points[1]["events"]

@@ -44,7 +44,7 @@ class CompareConfig(StageConfig):
     store: Path = Field(description="event store with labels 0 γγ, 1 H→γγ, 2 γ+jet")
     output: Path = Field(Path("runs/compare"), description="run folder")
     models: list[str] = Field(
-        [name for name in MODELS if name != "combined_5"],
+        list(MODELS),
         description=f"what is compared: {', '.join(MODELS)}",
     )
     inputs: InputConfig = Field(InputConfig(), description="images")
@@ -53,6 +53,9 @@ class CompareConfig(StageConfig):
         TrainingConfig(tensorboard=False), description="training of networks on crops"
     )
     resnet: ResNetConfig = Field(ResNetConfig(), description="networks on whole images")
+    members: int = Field(
+        3, ge=1, description="trainings of the best network, of different seeds; their mean too"
+    )
     split: SplitConfig = Field(SplitConfig(), description="split")
     tree: TreeConfig = Field(
         TreeConfig(iterations=300, learning_rate=0.04), description="boosted trees"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from common.files import atomic_path
 from e2e.comparison.config import CompareConfig
 from e2e.comparison.models import BEST, MODELS, REFERENCE, Model, columns_of
 from e2e.config import NetworkConfig, TrainingConfig
-from e2e.evaluation.scores import softmax
 from e2e.inputs.events import EventInputs, Targets
 from e2e.labels import Labels
 from e2e.training.jobs import balanced_subset, balanced_weights, shuffled
@@ -47,12 +45,15 @@ class CompareJob:
         Training events of a learning curve's point, else None for all.
     permutation
         Of a control that learns permuted labels, which permutation; else None.
+    member
+        Of several trainings that differ in their seed.
     """
 
     model: str
     fold: int
     events: int | None = None
     permutation: int | None = None
+    member: int = 0
 
     @property
     def name(self) -> str:
@@ -60,6 +61,7 @@ class CompareJob:
         parts = [self.model, f"fold{self.fold}"]
         parts += [f"events{self.events}"] if self.events is not None else []
         parts += [f"shuffled{self.permutation}"] if self.permutation is not None else []
+        parts += [f"member{self.member}"] if self.member else []
         return "_".join(parts)
 
     @property
@@ -119,6 +121,8 @@ def plan(config: CompareConfig, n_events: int) -> list[CompareJob]:
         and (MODELS[name].kind != "resnet" or events < config.resnet.events)
     ]
     if BEST in config.models:
+        members = range(1, config.members)
+        jobs += [CompareJob(BEST, fold, member=k) for fold in folds for k in members]
         for name in (BEST, REFERENCE):
             jobs += [CompareJob(name, 0, None, k) for k in range(config.control_permutations)]
     order = {"resnet": 0, "network": 1, "tree": 2}
@@ -195,39 +199,33 @@ def _leaves(tree: HistGradientBoostingClassifier) -> int:
 def _run_network(
     job: CompareJob, bench: Bench, split: Split, labels: Labels, show_progress: bool
 ) -> Outcome:
-    model = MODELS[job.model]
-    mirrors = bench.config.resnet.mirrors if model.kind == "resnet" else job.permutation is None
-    total = np.zeros((len(split.test), 3))
-    parameters, seconds = 0, [0.0, 0.0]
-    for task in _tasks(job, bench, split, labels):
-        start = time.perf_counter()
-        trainer = Trainer(task, bench.inputs, bench.folder / "trainings")
-        network = trainer.run(show_progress)
-        middle = time.perf_counter()
-        logits = predict_logits(network, bench.inputs, split.test, trainer.device, mirrors)
-        total += np.log(softmax(logits)) / model.members
-        end = time.perf_counter()
-        parameters += sum(values.numel() for values in network.parameters())
-        seconds = [seconds[0] + middle - start, seconds[1] + end - middle]
-    return Outcome(
-        total.astype(np.float32), len(split.train), task.training.epochs, parameters, *seconds
-    )
+    is_resnet, is_control = MODELS[job.model].kind == "resnet", job.permutation is not None
+    mirrors = bench.config.resnet.mirrors if is_resnet else not is_control
+    task = _task(job, bench, split, labels)
+    start = time.perf_counter()
+    trainer = Trainer(task, bench.inputs, bench.folder / "trainings")
+    network = trainer.run(show_progress)
+    middle = time.perf_counter()
+    logits = predict_logits(network, bench.inputs, split.test, trainer.device, mirrors)
+    end = time.perf_counter()
+    parameters = sum(values.numel() for values in network.parameters())
+    epochs = task.training.epochs
+    return Outcome(logits, len(split.train), epochs, parameters, middle - start, end - middle)
 
 
-def _tasks(job: CompareJob, bench: Bench, split: Split, labels: Labels) -> Iterator[TrainingTask]:
+def _task(job: CompareJob, bench: Bench, split: Split, labels: Labels) -> TrainingTask:
     model, config = MODELS[job.model], bench.config
     weight = balanced_weights(labels.label, split.train)
-    for member in range(model.members):
-        yield TrainingTask(
-            name=f"{job.name}_{member}",
-            network=network_of(model, config),
-            training=training_of(job, len(split.train), config),
-            inputs=config.inputs.model_copy(update={"shapes": model.shapes}),
-            train=split.train,
-            validation=split.validation,
-            targets=Targets({"label": labels.label, "weight": weight, "prompt": labels.prompt}),
-            seed=config.seed + job.fold + 1000 * member,
-        )
+    return TrainingTask(
+        name=job.name,
+        network=network_of(model, config),
+        training=training_of(job, len(split.train), config),
+        inputs=config.inputs.model_copy(update={"shapes": model.shapes}),
+        train=split.train,
+        validation=split.validation,
+        targets=Targets({"label": labels.label, "weight": weight, "prompt": labels.prompt}),
+        seed=config.seed + job.fold + 1000 * job.member,
+    )
 
 
 def network_of(model: Model, config: CompareConfig) -> NetworkConfig:

@@ -14,6 +14,7 @@ from e2e.inputs.tabular import SHAPE_NAMES, feature_names
 
 REFERENCE = "tree"  # the model that others are compared with
 BEST = "combined"
+ENSEMBLE = "ensemble"  # the mean of several of the best, of different seeds
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,6 @@ class Model:
         Whole images that it looks at.
     shapes
         Whether the network also sees shapes and isolation.
-    members
-        Networks of different seeds whose log probabilities are averaged.
     mass_aware
         Whether its inputs know m_gg; told apart in every table.
     """
@@ -46,7 +45,6 @@ class Model:
     network: dict[str, Any] = field(default_factory=dict)
     full: tuple[str, ...] = ()
     shapes: bool = False
-    members: int = 1
     mass_aware: bool = False
 
 
@@ -75,7 +73,6 @@ MODELS: dict[str, Model] = {
     "crops": Model("crops alone", "network", network={"context_widths": []}),
     "crops_context": Model("crops + context", "network"),
     "combined": Model("crops + context + shapes", "network", shapes=True),
-    "combined_5": Model("mean of 5 crops + context + shapes", "network", shapes=True, members=5),
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from e2e.comparison import figures, tables
 from e2e.comparison.blindness import whole_image_blindness
 from e2e.comparison.config import CompareConfig
 from e2e.comparison.jobs import Bench, CompareJob, Outcome, plan, run_job, split_of
-from e2e.comparison.models import BEST, MODELS, REFERENCE
+from e2e.comparison.models import BEST, ENSEMBLE, MODELS, REFERENCE
 from e2e.evaluation.merit import HeldOut, auc_table, signal_efficiencies
 from e2e.evaluation.scores import PAIRS, pair_auc, softmax
 from e2e.inputs.diphoton import read_inputs
@@ -75,7 +75,7 @@ def _metrics(results: Results, bench: Bench, mass: NDArray[np.float64]) -> dict[
             common, config.background_efficiencies, config.bootstrap
         ),
         "events": _counts(common),
-        "cost": {model: _cost(model, full) for model in config.models},
+        "cost": _costs(full, config),
         "learning_curves": _curves(results, bench, mass),
         "shuffled_labels": _controls(results, bench),
     }
@@ -98,13 +98,12 @@ def _held_out(
 ) -> HeldOut:
     """The models' outputs on the test events of the folds, and the means with the tree."""
     rows = np.concatenate([split_of(bench, fold).test for fold in folds])
-    logits = {
-        model: np.concatenate([results[CompareJob(model, fold)].logits for fold in folds])
-        for model in models
-    }
-    for model in (m for m in models if m.startswith(BEST)):
-        tree, network = (_log_probabilities(logits[m]) for m in (REFERENCE, model))
-        logits[f"{model} + {REFERENCE}"] = ((tree + network) / 2).astype(np.float32)
+    logits = {model: _logits(results, model, folds) for model in models}
+    if BEST in models:
+        members = range(bench.config.members)
+        logits[ENSEMBLE] = _mean([_logits(results, BEST, folds, member) for member in members])
+        for model in (BEST, ENSEMBLE):
+            logits[f"{model} + {REFERENCE}"] = _mean([logits[model], logits[REFERENCE]])
     labels = bench.labels
     return HeldOut(
         labels.label[rows], labels.group[rows], labels.overlap[rows], labels.weight[rows],
@@ -112,13 +111,33 @@ def _held_out(
     )  # fmt: skip
 
 
-def _log_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    return np.log(softmax(logits) + 1e-9)
+def _logits(results: Results, model: str, folds: list[int], member: int = 0) -> NDArray[np.float32]:
+    """Of the test events of the folds, one after the other."""
+    parts = [results[CompareJob(model, fold, member=member)].logits for fold in folds]
+    return np.concatenate(parts)
+
+
+def _mean(logits: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Mean of the log probabilities."""
+    logs = [np.log(softmax(values) + 1e-9) for values in logits]
+    return np.mean(logs, axis=0).astype(np.float32)
 
 
 def _counts(held_out: HeldOut) -> dict[str, int]:
     counts = {name: int((held_out.label == c).sum()) for c, name in enumerate(CLASS_NAMES)}
     return counts | {"all": len(held_out.label), "overlap": int(held_out.overlap.sum())}
+
+
+def _costs(results: Results, config: CompareConfig) -> dict[str, dict[str, float]]:
+    """Of every model, and of the mean of several of the best, which costs as often as much."""
+    costs = {model: _cost(model, results) for model in config.models}
+    if BEST in costs:
+        several = {"parameters", "train_seconds", "train_ms_per_event", "test_ms_per_event"}
+        costs[ENSEMBLE] = {
+            key: value * (config.members if key in several else 1)
+            for key, value in costs[BEST].items()
+        }
+    return costs
 
 
 def _cost(model: str, results: Results) -> dict[str, float]:
@@ -144,7 +163,7 @@ def _curves(results: Results, bench: Bench, mass: NDArray[np.float64]) -> dict[s
     points = [
         (job, out)
         for job, out in results.items()
-        if job.fold == 0 and job.permutation is None and job.model in curves
+        if job.fold == 0 and job.permutation is None and job.member == 0 and job.model in curves
     ]
     for job, outcome in sorted(points, key=lambda point: point[1].train_events):
         held_out = _held_out(results, [], [0], bench, mass)

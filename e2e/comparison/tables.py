@@ -6,7 +6,7 @@ from typing import Any
 
 from common.runs import RunFolder
 from e2e.comparison.config import CompareConfig
-from e2e.comparison.models import MODELS, REFERENCE
+from e2e.comparison.models import BEST, ENSEMBLE, MODELS, REFERENCE
 from e2e.evaluation.scores import PAIR_TITLES, PAIRS
 
 _JETS = ("higgs_gamma_jet", "diphoton_gamma_jet")  # the pairs in which images may help
@@ -17,9 +17,10 @@ _DEFINITIONS = {
 
 def title_of(model: str) -> str:
     """A model's name in tables and figures."""
-    if model in MODELS:
-        return MODELS[model].title
-    return f"mean of {MODELS[model.split(' + ')[0]].title} and tree"
+    network, _, other = model.partition(" + ")
+    several = f"{MODELS[BEST].title}, mean of seeds"
+    title = several if network == ENSEMBLE else MODELS[network].title
+    return f"{title}, and tree" if other else title
 
 
 def write(folder: RunFolder, metrics: dict[str, Any], config: CompareConfig) -> None:
@@ -100,7 +101,7 @@ def _efficiency(folder: RunFolder, metrics: dict[str, Any]) -> None:
 def _cost(folder: RunFolder, metrics: dict[str, Any], config: CompareConfig) -> None:
     rows = []
     for model, cost in metrics["cost"].items():
-        is_tree = MODELS[model].kind == "tree"
+        is_tree = model in MODELS and MODELS[model].kind == "tree"
         size = f"{cost['parameters']:,.0f}" + (" leaves" if is_tree else "")
         epochs = f"{config.tree.iterations} rounds" if is_tree else f"{cost['epochs']}"
         rows.append(
@@ -118,7 +119,8 @@ def _cost(folder: RunFolder, metrics: dict[str, Any], config: CompareConfig) -> 
         f"Wall time of one of {config.workers} processes side by side; of a tree all rounds. "
         "Inference of networks on crops is of four mirror images"
         f"{', as on whole images' if config.resnet.mirrors else ', on whole images of one'}. The "
-        "inputs are made once for all, and not counted. ResNet-15 has a budget of "
+        f"inputs are made once for all, and not counted. The mean is of {config.members} networks. "
+        "ResNet-15 has a budget of "
         f"{config.resnet.events} training events and {config.resnet.epochs} epochs; its first "
         f"convolution has stride {config.resnet.stride} (the paper's: 1).",
     )  # fmt: skip
