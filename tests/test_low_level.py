@@ -25,7 +25,7 @@ from e2e.labels import Labels
 from e2e.low_level.attribution import stage as attribution_stage
 from e2e.low_level.attribution.checks import with_random_weights
 from e2e.low_level.attribution.gradients import grad_cam, integrated_gradients
-from e2e.low_level.config import AttributionConfig, LowLevelConfig, LadderConfig, ShareConfig
+from e2e.low_level.config import AttributionConfig, LadderConfig, LowLevelConfig, ShareConfig
 from e2e.low_level.export import predict_shares, read_low_level
 from e2e.low_level.export import run as export
 from e2e.low_level.held_out import held_out
