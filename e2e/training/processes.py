@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from common.errors import ConfigError
 
@@ -30,11 +31,14 @@ class Processes:
         How many there are.
     local
         How many there are on this machine.
+    wrappers
+        Of the modules whose gradients are averaged.
     """
 
     rank: int = 0
     world: int = 1
     local: int = 1
+    wrappers: list[DistributedDataParallel] = field(default_factory=list)
 
     @property
     def is_first(self) -> bool:
@@ -71,7 +75,9 @@ class Processes:
             module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
         devices = [device] if device.type == "cuda" else None
         # Heads whose loss is switched off get no gradient.
-        return nn.parallel.DistributedDataParallel(module, devices, find_unused_parameters=True)
+        wrapped = DistributedDataParallel(module, devices, find_unused_parameters=True)
+        self.wrappers.append(wrapped)
+        return wrapped
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is set in any process; all must ask at the same time."""
@@ -102,8 +108,14 @@ def processes(device: torch.device) -> Iterator[tuple[Processes, torch.device]]:
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    found = Processes()
     try:
         local = int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
-        yield Processes(distributed.get_rank(), world, local), device
+        found = Processes(distributed.get_rank(), world, local)
+        yield found, device
     finally:
+        # Were a reducer the last to let go of the group, it would wait for the group's threads
+        # with Python locked, and these for Python.
+        for wrapper in found.wrappers:
+            del wrapper.reducer, wrapper.logger
         distributed.destroy_process_group()
