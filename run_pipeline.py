@@ -110,6 +110,13 @@ STAGES = (
         "compare --store events.h5 --output runs/compare workers=2",
     ),
     Stage(
+        "deploy",
+        "a trained classifier to TorchScript and ONNX, checked, with its model card",
+        "e2e.deployment.config:DeployConfig",
+        "e2e.deployment.stage:run",
+        "deploy --checkpoint runs/demo/classify --output runs/deploy",
+    ),
+    Stage(
         "rl",
         "train the agent that refines the photons, its peers and its control",
         "rl.config:RefineConfig",
