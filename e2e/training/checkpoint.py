@@ -82,9 +82,15 @@ def load_classifier(path: str | Path) -> Classifier:
     content = _load(path)
     if not isinstance(content, dict) or content.get("kind") != _KIND:
         raise InputError(path, "not a classifier", "give the classifier.pt of a classify run")
-    inputs = InputConfig(**content["input_config"])
-    network = build_network(NetworkConfig(**content["network_config"]), inputs)
-    network.load_state_dict(content["state"])
+    try:
+        inputs = InputConfig(**content["input_config"])
+        network = build_network(NetworkConfig(**content["network_config"]), inputs)
+        network.load_state_dict(content["state"])
+    except (ValueError, KeyError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            path, f"made by another revision of this program ({reason})", "train it again"
+        ) from error
     network.eval()
     return Classifier(
         network,
