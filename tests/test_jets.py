@@ -23,6 +23,8 @@ from e2e.jets.labels import true_flavour
 from e2e.jets.sample import ALL, JetSample, read_jets
 from e2e.jets.shapes import SHAPES, jet_shapes
 from e2e.jets.weights import balanced, kinematic_bin, same_spectrum
+from e2e.training.checkpoint import load_classifier
+from e2e.training.prediction import predict_logits
 from tests.synthetic import write_store
 
 CUTS = JetCutsConfig(min_pt=60, max_pt=250)
@@ -193,6 +195,19 @@ def test_scores_are_held_out_and_siblings_stay_together(finished: JetsConfig) ->
     held_out = np.isfinite(score)
     assert 0 < held_out.sum() < len(score)
     assert not np.intersect1d(group[held_out], group[~held_out & (label >= 0)]).size
+
+
+def test_the_classifier_gives_the_scores_again(finished: JetsConfig) -> None:
+    classifier = load_classifier(finished.output)
+    assert classifier.class_names == ("gluon", "quark")
+    assert classifier.provenance["fold"] == 0
+    with EventStore(finished.store) as store:
+        jets = read_jets(store, finished.cuts)
+    with h5py.File(finished.output / "scores.h5") as file:
+        expected = file["scores/network"][:]
+    rows = np.flatnonzero(np.isfinite(expected))
+    logits = predict_logits(classifier.network, jets.inputs, rows)
+    np.testing.assert_allclose(logits[:, 1] - logits[:, 0], expected[rows], atol=1e-5)
 
 
 def test_a_complete_run_is_kept(finished: JetsConfig) -> None:

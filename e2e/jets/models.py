@@ -146,6 +146,20 @@ def control_runner(bench: Bench) -> Mapping[str, Callable[[], list[NDArray[np.fl
     }
 
 
+def network_config(bench: Bench, model: Model) -> NetworkConfig:
+    """ResNet-15 for the model's image."""
+    assert model.image is not None
+    images = bench.sample.inputs.images[model.image]
+    return NetworkConfig(
+        kind="resnet15",
+        images={model.image: images.shape[0]},
+        classes=2,
+        stride=bench.config.network.stride,
+        energies=bench.config.network.energies,
+        with_kinematics=False,
+    )
+
+
 def apply_network(network: EventNetwork, inputs: EventInputs) -> NDArray[np.float64]:
     """Scores of the jets of another store."""
     device = next(network.parameters()).device
@@ -184,21 +198,11 @@ def _network(
     fold: int,
     update: Mapping[str, object] | None = None,
 ) -> tuple[EventNetwork, torch.device]:
-    assert model.image is not None
-    images = bench.sample.inputs.images[model.image]
-    network = NetworkConfig(
-        kind="resnet15",
-        images={model.image: images.shape[0]},
-        classes=2,
-        stride=bench.config.network.stride,
-        energies=bench.config.network.energies,
-        with_kinematics=False,
-    )
     name = f"{model.name}_{fold}"
     log.info("jets: %s: %d jets to train on", name, len(split.train))
     task = TrainingTask(
         name=name,
-        network=network,
+        network=network_config(bench, model),
         training=bench.config.training.model_copy(update=update or {}),
         inputs=InputConfig(),
         train=split.train,

@@ -14,13 +14,25 @@ from common.progress import log
 from common.runs import RunFolder
 from data.store import EventStore
 from data.store.schema import dataset_options
+from e2e.config import InputConfig
 from e2e.jets import plots, tables
 from e2e.jets.config import JetsConfig
-from e2e.jets.labels import true_flavour
+from e2e.jets.labels import GLUON, QUARK, true_flavour
+from e2e.jets.labels import TITLES as FLAVOURS
 from e2e.jets.merit import auc_table, counts, shuffled_labels
-from e2e.jets.models import MODELS, NETWORK, TREE, Bench, Scores, apply_network, train_all
+from e2e.jets.models import (
+    MODELS,
+    NETWORK,
+    TREE,
+    Bench,
+    Scores,
+    apply_network,
+    network_config,
+    train_all,
+)
 from e2e.jets.sample import JetSample, read_jets
 from e2e.networks import EventNetwork
+from e2e.training.checkpoint import save_classifier
 from e2e.training.devices import set_threads
 
 
@@ -49,6 +61,7 @@ def run(config: JetsConfig) -> Path:
     _add_mean(scores)
     _write_scores(folder.path("scores.h5"), bench, scores)
     domains = _domains(config, network)
+    _write_classifier(folder, bench, network)
     metrics = {
         "auc": auc_table(bench, scores),
         "shuffled_labels": shuffled_labels(bench),
@@ -82,6 +95,27 @@ def _domains(
             sample = read_jets(store, config.cuts)
             found[path.stem] = (sample, apply_network(network, sample.inputs), store.simulation)
     return found
+
+
+def _write_classifier(folder: RunFolder, bench: Bench, network: EventNetwork) -> None:
+    """The first fold's network on all layers, as `e2e.training.checkpoint.load_classifier` reads.
+
+    Its input is the image `jets` of `e2e.jets.sample`; the classifier's own input configuration is
+    that of diphoton events and has no meaning here.
+    """
+    config = bench.config
+    provenance = {
+        "stage": "jets",
+        "store_sha256": folder.inputs[str(config.store)],
+        "cuts": config.cuts.model_dump(mode="json"),
+        "split": config.split.model_dump(mode="json"),
+        "training": config.training.model_dump(mode="json"),
+        "seed": config.seed,
+        "fold": 0,
+    }
+    path, settings = folder.path("classifier.pt"), network_config(bench, NETWORK)
+    names = [FLAVOURS[value] for value in (GLUON, QUARK)]
+    save_classifier(path, network.cpu(), settings, InputConfig(), provenance, names)
 
 
 def _write_scores(path: Path, bench: Bench, scores: Scores) -> None:

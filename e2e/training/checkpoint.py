@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,13 +54,14 @@ def save_classifier(
     network_config: NetworkConfig,
     inputs: InputConfig,
     provenance: dict[str, Any],
+    class_names: Sequence[str] = CLASS_NAMES,
 ) -> None:
     """Write a classifier atomically."""
     content = {
         "kind": _KIND,
         "network_config": plain(network_config),
         "input_config": plain(inputs),
-        "class_names": list(CLASS_NAMES),
+        "class_names": list(class_names),
         "provenance": provenance,
         "state": network.state_dict(),
     }
