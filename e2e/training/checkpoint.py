@@ -89,7 +89,7 @@ def load_classifier(path: str | Path) -> Classifier:
         network = build_network(NetworkConfig(**content["network_config"]), inputs)
         network.load_state_dict(content["state"])
     except (ValueError, KeyError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = " ".join(str(error).split())[:200]
         raise InputError(
             path, f"made by another revision of this program ({reason})", "train it again"
         ) from error
