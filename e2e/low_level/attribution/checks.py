@@ -117,14 +117,16 @@ def deletion_test(
     is_signal: NDArray[np.bool_],
     group: NDArray[np.int64],
     classes: tuple[int, int],
+    steps: int,
     fractions: Sequence[float],
     replicas: int,
     seed: int,
 ) -> dict[str, list[dict[str, float]]]:
-    """AUC of the pair of classes when pixels are emptied: most supporting, hardest, or random.
+    """AUC of the pair of classes when pixels are emptied: most attributed, hardest, or random.
 
-    A pixel supports the event's true class: positive attributions of signal, negative ones of
-    background. Each way empties the same number of filled pixels of an event, over all images.
+    Each way empties the same number of filled pixels of an event, over all images, by the size of
+    the attribution: labels play no part. `randomised` takes the attributions of a network with
+    random weights: what is known of hits alone.
 
     Returns
     -------
@@ -132,15 +134,16 @@ def deletion_test(
         Way to a list over `fractions` of value and error of the AUC, and of its difference to the
         random way, paired; fraction 0, the event as it is, comes first.
     """
-    sign = torch.from_numpy(np.where(is_signal, 1.0, -1.0).astype(np.float32))
     generator = torch.Generator().manual_seed(seed)
     flat = {name: values.flatten(1) for name, values in inputs.items() if name in maps}
     energy = torch.cat(list(flat.values()), dim=1)
-    support = torch.cat([maps[name].flatten(1) for name in flat], dim=1) * sign[:, None]
+    random = with_random_weights(network, seed, False)
+    others = attribute(random, inputs, classes, steps)["images"]
     ways = {
         "random": torch.rand(energy.shape, generator=generator),
         "hardest": energy,
-        "attributed": support,
+        "randomised": torch.cat([others[name].flatten(1).abs() for name in flat], dim=1),
+        "attributed": torch.cat([maps[name].flatten(1).abs() for name in flat], dim=1),
     }
     scores = {
         way: [_score_without(network, inputs, flat, rank, classes, f) for f in (0.0, *fractions)]

@@ -86,11 +86,11 @@ def integrated_gradients(
 def grad_cam(
     network: EventNetwork, inputs: Mapping[str, Tensor], signal: int, background: int
 ) -> Tensor:
-    """(B, 2, S, S) Grad-CAM (arXiv:1610.02391) of a difference of logits at the first stage.
+    """(B, 2, S, S) Grad-CAM (arXiv:1610.02391) of a difference of logits at the last stage.
 
-    Channels of the encoder's first stage, weighted by their mean gradients, enlarged to crystals.
-    Positive where the image speaks for the signal, negative for the background: the sign, which
-    the original cuts away, tells here which.
+    Channels of the encoder's last stage, weighted by their mean gradients, less what an empty crop
+    gives with the same weights, enlarged to crystals. Positive where the image speaks for the
+    signal, negative for the background: the sign, which the original cuts away, tells which.
 
     Raises
     ------
@@ -100,12 +100,15 @@ def grad_cam(
     features = network.forward_features(inputs)
     if not features.stages:
         raise ValueError("Grad-CAM needs a network with an encoder of crops")
-    stage = features.stages[0]
+    stage = features.stages[-1]
     logits = network.forward_head(features)
     found = (logits[:, signal] - logits[:, background]).sum()
     (gradient,) = torch.autograd.grad(found, stage)
     weight = gradient.mean(dim=(2, 3), keepdim=True)
-    maps = (weight * stage).sum(dim=1, keepdim=True).detach()
+    empty = {**inputs, "crops": torch.zeros_like(inputs["crops"])}
+    with torch.no_grad():
+        nothing = network.forward_features(empty).stages[-1]
+    maps = (weight * (stage - nothing)).sum(dim=1, keepdim=True).detach()
     size = inputs["crops"].shape[-1]
     enlarged = functional.interpolate(maps, size=(size, size), mode="bilinear")
     return enlarged.view(-1, 2, size, size)

@@ -11,15 +11,21 @@ from numpy.typing import NDArray
 from common.plotting import COLOURS, label, new_figure
 from common.runs import RunFolder
 from e2e.evaluation.scores import PAIR_TITLES
-from e2e.labels import CLASS_NAMES, CLASS_TITLES
+from e2e.labels import CLASS_NAMES, CLASS_TITLES, GAMMA_JET
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from e2e.low_level.attribution.stage import Attributed
 
+_IMAGES = {"crops": "crop", "context": "context"}
 _CHANNELS = ("tracks", "ECAL", "HCAL")
-_WAYS = {"random": "random", "hardest": "hardest", "attributed": "most attributed"}
+_WAYS = {
+    "random": "at random",
+    "hardest": "the hardest",
+    "randomised": "most attributed by a network with random weights",
+    "attributed": "most attributed",
+}
 _PHOTON = 1  # the trailing one, which is the fake of γ+jet more often
 
 
@@ -60,8 +66,8 @@ def tables(folder: RunFolder, metrics: dict[str, Any]) -> None:
             [_WAYS[way], *(f"{row['value']:.3f} ± {row['error']:.3f}" for row in deletion[way])]
             for way in _WAYS
         ],
-        f"AUC of {pair} when so many filled pixels of each event are emptied: at random, the "
-        "hardest, or those that most support the event's own class.",
+        f"AUC of {pair} when so many of the filled pixels of each event's crops and context are "
+        "emptied, chosen without its label.",
     )
     rows = [
         [
@@ -123,29 +129,41 @@ def _means(folder: RunFolder, found: Attributed, simulation: bool) -> None:
 def _examples(
     folder: RunFolder, found: Attributed, c: int, title: str, examples: int, simulation: bool
 ) -> None:
-    events = np.flatnonzero(found.label == c)[:examples]
-    figure, axes = new_figure(len(events), 7, width=2.6, height=2.6)
+    events = _telling(found, c, examples)
+    wanted = (("crops", 1), ("context", 0), ("context", 1), ("context", 2))
+    shown = [(image, channel) for image, channel in wanted if image in found.maps]
+    columns = 2 * len(shown) + 1
+    figure, axes = new_figure(len(events), columns, width=2.3, height=2.4)
     for row, event in enumerate(events):
-        hits = found.inputs["crops"][event, _PHOTON].numpy()
-        maps = found.maps["crops"][event, _PHOTON].numpy()
-        limit = float(np.abs(maps).max()) or 1.0
-        for channel, name in enumerate(_CHANNELS):
-            _hits(axes[row, 2 * channel], hits[channel])
-            _signed(axes[row, 2 * channel + 1], maps[channel], limit)
-            _bare(axes[row, 2 * channel], name if row == 0 else "")
-            _bare(axes[row, 2 * channel + 1], f"attribution, {name}" if row == 0 else "")
+        for place, (image, channel) in enumerate(shown):
+            hits, maps = (x[image][event, _PHOTON].numpy() for x in (found.inputs, found.maps))
+            limit = float(np.abs(maps).max()) or 1.0
+            _hits(axes[row, 2 * place], hits[channel])
+            _signed(axes[row, 2 * place + 1], maps[channel], limit)
+            name = f"{_IMAGES[image]}, {_CHANNELS[channel]}"
+            _bare(axes[row, 2 * place], name if row == 0 else "")
+            _bare(axes[row, 2 * place + 1], "attribution" if row == 0 else "")
         cam = found.cam[event, _PHOTON].numpy()
-        _signed(axes[row, 6], cam, float(np.abs(cam).max()) or 1.0)
-        _bare(axes[row, 6], "Grad-CAM" if row == 0 else "")
+        _signed(axes[row, -1], cam, float(np.abs(cam).max()) or 1.0)
+        _bare(axes[row, -1], "Grad-CAM of the crop" if row == 0 else "")
         axes[row, 0].set_ylabel(f"logit difference {found.difference[event]:+.1f}", fontsize=9)
     _stamp(axes[0, 0], simulation, 1.16)
     figure.suptitle(f"{title}: trailing photon; red speaks for a photon, blue for a jet", y=1.0)
     figure.tight_layout()
     folder.save_figure(
         figure, f"examples_{CLASS_NAMES[c]}",
-        f"{title}: hits of the trailing photon's crop (scaled energies, logarithmic) and their "
-        "integrated gradients side by side, one scale per event; last, signed Grad-CAM.",
+        f"{title}: hits round the trailing photon (scaled energies, logarithmic) and their "
+        "integrated gradients side by side, one scale per image and event; crop: 16 crystals wide, "
+        "context: 51 crystals in bins of 3.",
     )  # fmt: skip
+
+
+def _telling(found: Attributed, c: int, examples: int) -> NDArray[np.int64]:
+    """Events of a class on the right side of the decision, the fullest crops of the first 60."""
+    sign = -1 if c == GAMMA_JET else 1
+    right = np.flatnonzero((found.label == c) & (sign * found.difference > 0))[:60]
+    filled = (found.inputs["crops"][torch.from_numpy(right), _PHOTON] > 0).sum(dim=(1, 2, 3))
+    return right[np.argsort(-filled.numpy(), kind="stable")[:examples]]
 
 
 def _hits(axis: Axes, values: NDArray) -> None:

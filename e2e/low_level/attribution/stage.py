@@ -135,7 +135,7 @@ def _metrics(
         "deletion": deletion_test(
             classifier.network, _rows(found.inputs, used), _rows(found.maps, used),
             found.label[used] == signal, found.group[used], (signal, background),
-            config.deleted, config.bootstrap, config.seed,
+            config.attribution.steps, config.deleted, config.bootstrap, config.seed,
         ),
         "events": {name: int((found.label == c).sum()) for c, name in enumerate(CLASS_NAMES)},
     }  # fmt: skip
