@@ -14,6 +14,7 @@ from common.progress import log
 from common.runs import RunFolder
 from data.store import EventStore
 from e2e.config import ClassifyConfig, InputConfig
+from e2e.deployment.card import write_card
 from e2e.evaluation import tables
 from e2e.evaluation.blindness import blindness_test
 from e2e.evaluation.merit import HeldOut, auc_table, mass_sculpting, signal_efficiencies
@@ -25,6 +26,7 @@ from e2e.labels import CLASS_NAMES, Labels
 from e2e.low_level.export import export_low_level
 from e2e.low_level.scores_file import write_scores
 from e2e.low_level.targets import has_crystal_truth, share_targets
+from e2e.training.checkpoint import load_classifier
 from e2e.training.devices import set_threads
 from e2e.training.jobs import Job, Workbench, network_tasks, plan, run_jobs, split_of
 from e2e.training.split import fold_of
@@ -73,6 +75,9 @@ def run(config: ClassifyConfig) -> Path:
         simulation = store.simulation
     folder.write_metrics(metrics)
     tables.write(folder, metrics)
+    write_card(
+        folder.path("MODEL_CARD.md"), load_classifier(folder.path("classifier.pt")), metrics
+    )
     _plots(folder, bench, held_out, simulation)
     folder.complete()
     return folder.folder

@@ -11,6 +11,7 @@ from typing import Any, Self
 from numpy.typing import NDArray
 
 from common.errors import InputError
+from common.timing import spent
 from data.batch import Collection, Hits
 from data.store.checks import check_structure, open_file, read_attributes, reading
 from data.store.schema import SCHEMA, SCHEMA_VERSION
@@ -164,7 +165,7 @@ class EventStore:
         """Any group with offsets, by its name in the file; truth is for labels and metrics only."""
         stop = len(self) if stop is None else min(stop, len(self))
         start = min(start, stop)
-        with self._reading(name):
+        with self._reading(name), spent("reading"):
             group = self._file[name]
             offsets = group["offsets"][start : stop + 1]
             first, last = int(offsets[0]), int(offsets[-1])
@@ -188,7 +189,7 @@ class EventStore:
 
     def column(self, name: str) -> NDArray:
         """Any dataset by its name in the file; truth is for labels, rewards and metrics only."""
-        with self._reading(name):
+        with self._reading(name), spent("reading"):
             if name in self._file:
                 return self._file[name][:]
             group = name.rsplit("/", 1)[0]

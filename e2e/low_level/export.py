@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from common.errors import InputError
 from common.files import atomic_path, sha256
 from common.progress import log, progress
+from common.timing import Stopwatch, spent
 from data.crops import photon_crops
 from data.store import EventStore
 from data.store.schema import append, dataset_options
@@ -90,11 +91,15 @@ def export_low_level(
         EventStore(store_path) as store,
         atomic_path(output) as temporary,
         h5py.File(temporary, "w") as file,
+        Stopwatch() as watch,
     ):
         starts = range(0, len(store), _CHUNK)
         for start in progress(starts, desc="low-level outputs", unit="chunk"):
             stop = min(start + _CHUNK, len(store))
-            _write(file, _chunk(classifier, store, start, stop, chosen, settings))
+            columns = _chunk(classifier, store, start, stop, chosen, settings)
+            with spent("writing"):
+                _write(file, columns)
+        events = len(store)
         file.attrs["schema"] = SCHEMA
         file.attrs["schema_version"] = SCHEMA_VERSION
         file.attrs["checkpoint_sha256"] = classifier.sha256
@@ -105,6 +110,7 @@ def export_low_level(
         file.attrs["missing_channels"] = ",".join(absent)
         if "attribution" in chosen:
             file.attrs["attribution"] = settings.model_dump_json()
+    log.info("low-level outputs: %s", watch.summary(events))
     return Path(output)
 
 
@@ -135,7 +141,9 @@ def _chunk(
     settings: AttributionSettings,
 ) -> dict[str, NDArray]:
     """Every dataset's rows for the events start:stop."""
-    network, inputs = classifier.network, read_inputs(store, classifier.inputs, start, stop)
+    network = classifier.network
+    with spent("making inputs"):
+        inputs = read_inputs(store, classifier.inputs, start, stop)
     seed = store.clusters("seed")[start:stop]
     columns: dict[str, NDArray] = {
         f"event/{name}": store.event(name)[start:stop].astype(dtype)
@@ -191,9 +199,12 @@ def predict_shares(network: EventNetwork, inputs: EventInputs) -> ShareMaps:
     probability = np.zeros((len(inputs), 2), dtype=np.float32)
     for start in range(0, len(inputs), _BATCH):
         rows = np.arange(start, min(start + _BATCH, len(inputs)))
-        batch = inputs.batch(rows, network.needs)
-        features = network.forward_features(batch)
-        shares, prompt = network.forward_share(features, batch), network.forward_prompt(features)
+        with spent("dense images"):
+            batch = inputs.batch(rows, network.needs)
+        with spent("network"):
+            features = network.forward_features(batch)
+            shares = network.forward_share(features, batch)
+            prompt = network.forward_prompt(features)
         assert shares is not None
         assert prompt is not None
         maps[rows] = (shares.sigmoid() * (batch["hits"] > 0)).squeeze(2).numpy()

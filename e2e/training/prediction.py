@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from common.timing import spent
 from e2e.inputs.augmentation import mirror
 from e2e.inputs.events import EventInputs
 from e2e.networks import EventNetwork, Features
@@ -33,12 +34,15 @@ def predict_features(
     network.eval()
     for start in range(0, len(rows), _BATCH):
         some = rows[start : start + _BATCH]
-        batch = inputs.batch(some, network.needs, device)
-        features = network.forward_features(batch)
-        logits = network.forward_head(features)
-        if mirrors:
-            logits = (logits + _mirrored_sum(network, batch)) / (1 + len(_MIRRORED))
-        yield some, features, logits.cpu().numpy()
+        with spent("dense images"):
+            batch = inputs.batch(some, network.needs, device)
+        with spent("network"):
+            features = network.forward_features(batch)
+            logits = network.forward_head(features)
+            if mirrors:
+                logits = (logits + _mirrored_sum(network, batch)) / (1 + len(_MIRRORED))
+            found = logits.cpu().numpy()
+        yield some, features, found
 
 
 def predict_logits(
