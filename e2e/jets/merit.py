@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from common.metrics import auc, bootstrap, weighted_auc
 from e2e.jets.labels import GLUON, QUARK
-from e2e.jets.models import TREE, Bench, Scores, control_runner
+from e2e.jets.models import NETWORK, TREE, Bench, Scores, shuffled_scores
 from e2e.jets.weights import same_spectrum
 
 FloatArray = NDArray[np.float64]
@@ -80,9 +79,14 @@ def shuffled_labels(bench: Bench) -> dict[str, Any]:
     """AUCs, on true flavours, of models taught permuted ones: mean and error of the mean."""
     rows = bench.split(0).test
     is_quark = bench.label[rows] == QUARK
+    settings = bench.config.evaluation
+    permutations = {
+        NETWORK.name: settings.network_permutations,
+        TREE.name: settings.tree_permutations,
+    }
     found: dict[str, Any] = {}
-    for name, run in control_runner(bench).items():
-        values = np.array([auc(score, is_quark) for score in run()])
+    for name, n in permutations.items():
+        values = np.array([auc(shuffled_scores(bench, name, k), is_quark) for k in range(n)])
         found[name] = {
             "value": float(values.mean()),
             "error": float(values.std(ddof=1) / np.sqrt(len(values))),
@@ -91,11 +95,10 @@ def shuffled_labels(bench: Bench) -> dict[str, Any]:
     return found
 
 
-def counts(bench: Bench, scores: Mapping[str, FloatArray]) -> dict[str, int]:
+def counts(bench: Bench, scores: Scores) -> dict[str, int]:
     """How many jets there are."""
-    label = bench.label
-    tested = label[held_out(bench, dict(scores))]
-    train = bench.split(0).train
+    label, rows = bench.label, held_out(bench, scores)
+    tested, train = label[rows], bench.split(0).train
     return {
         "jets": len(label),
         "quarks": int((label == QUARK).sum()),
@@ -104,5 +107,5 @@ def counts(bench: Bench, scores: Mapping[str, FloatArray]) -> dict[str, int]:
         "train": len(train),
         "tested_quarks": int((tested == QUARK).sum()),
         "tested_gluons": int((tested == GLUON).sum()),
-        "tested_groups": len(np.unique(bench.sample.group[held_out(bench, dict(scores))])),
+        "tested_groups": len(np.unique(bench.sample.group[rows])),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,16 +134,6 @@ def shuffled_scores(bench: Bench, name: str, permutation: int) -> NDArray[np.flo
     # Mirror images would make it more precise, which a control need not be.
     logits = predict_logits(network, bench.sample.inputs, split.test, device, mirrors=False)
     return quark_score(logits)
-
-
-def control_runner(bench: Bench) -> Mapping[str, Callable[[], list[NDArray[np.float64]]]]:
-    """For network and tree, what makes the scores of all permutations."""
-    settings = bench.config.evaluation
-    counts = {NETWORK.name: settings.network_permutations, TREE.name: settings.tree_permutations}
-    return {
-        name: lambda name=name, n=n: [shuffled_scores(bench, name, k) for k in range(n)]  # type: ignore[misc]
-        for name, n in counts.items()
-    }
 
 
 def network_config(bench: Bench, model: Model) -> NetworkConfig:
