@@ -75,9 +75,7 @@ def run(config: ClassifyConfig) -> Path:
         simulation = store.simulation
     folder.write_metrics(metrics)
     tables.write(folder, metrics)
-    write_card(
-        folder.path("MODEL_CARD.md"), load_classifier(folder.path("classifier.pt")), metrics
-    )
+    write_card(folder.path("MODEL_CARD.md"), load_classifier(folder.path("classifier.pt")), metrics)
     _plots(folder, bench, held_out, simulation)
     folder.complete()
     return folder.folder
