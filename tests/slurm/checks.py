@@ -16,6 +16,7 @@ from common.files import sha256
 from tests.conftest import ROOT
 from tests.made_files import make_events, write_rhtree
 from tests.slurm.node import single_node
+from tests.slurm.training import check_training
 
 N_FILES = 6
 PACKAGES = ("batch", "common", "configs", "data", "e2e", "envs", "report", "rl")
@@ -191,7 +192,7 @@ CHECKS = (check_array, check_resubmission, check_bad_input, check_job, check_das
 
 def run_all(folder: Path, with_requeue: bool = False) -> None:
     """Start Slurm, run every check, print what was done."""
-    checks = (*CHECKS, check_time_limit) if with_requeue else CHECKS
+    checks = (*CHECKS, check_time_limit, check_training) if with_requeue else CHECKS
     started = time.monotonic()
     with single_node(folder / "slurm", environment=dict(os.environ)) as environment:
         bench = prepare(folder, environment)
