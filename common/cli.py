@@ -158,7 +158,8 @@ def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> N
             flag, dest=name, default=None, action=argparse.BooleanOptionalAction, help=text
         )
     elif annotation.startswith("list"):
-        parser.add_argument(flag, dest=name, nargs="+", metavar="VALUE", help=text)
+        # Given twice, a flag adds to its list: the first values must not vanish without a word.
+        parser.add_argument(flag, dest=name, nargs="+", action="extend", metavar="VALUE", help=text)
     elif not annotation.startswith("dict") and "Config" not in annotation:
         parser.add_argument(flag, dest=name, metavar="VALUE", help=text)
 

@@ -89,6 +89,13 @@ def test_flags_file_and_overrides_meet_in_one_configuration(tmp_path: Path) -> N
     assert config.training == Training(epochs=7, rate=2.0)
 
 
+def test_a_list_flag_given_twice_adds_to_the_list() -> None:
+    argv = ["example", "--input", "x.root", "y.root", "--input", "z.root"]
+    config = cli.parse([STAGE], argv, "").config
+    assert isinstance(config, Example)
+    assert config.input == [Path("x.root"), Path("y.root"), Path("z.root")]
+
+
 def test_an_override_after_a_list_flag_is_no_list_item() -> None:
     argv = ["example", "--input", "x.root", "y.root", "training.epochs=9"]
     config = cli.parse([STAGE], argv, "").config
