@@ -37,7 +37,7 @@ class InputConfig(StageConfig):
         "vertex points to; face: moved by the photon's way along z, so that its own lie on it",
     )
     shapes: bool = Field(
-        False,
+        True,
         description="shower shapes and isolation of the same hits as a further input of the "
         "diphoton network",
     )

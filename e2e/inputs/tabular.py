@@ -57,7 +57,8 @@ def tabular_features(blind: dict[str, WindowHits], pairs: Pairs) -> NDArray[np.f
     n = len(pairs)
     shapes = shower_shapes(blind, 2 * n).reshape(n, 2, len(SHAPE_NAMES))
     isolated = isolation(blind, 2 * n).reshape(n, 2, len(ISOLATION_NAMES))
-    per_photon = np.concatenate([shapes, isolated], axis=2).reshape(n, -1)
+    per_photon = np.concatenate([shapes, isolated], axis=2)
+    per_photon = per_photon.reshape(n, 2 * per_photon.shape[2])  # -1 would fail without events
     return np.concatenate([pairs.kinematics(), per_photon], axis=1).astype(np.float32)
 
 
