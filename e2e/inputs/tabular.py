@@ -114,7 +114,7 @@ def _energy_ratios(grid: FloatArray) -> list[FloatArray]:
     centre = _HALF
     e1, e9, e25 = _box(grid, 0, 0), _box(grid, 1, 1), _box(grid, 2, 2)
     window = grid[:, centre - 2 : centre + 3, centre - 2 : centre + 3]
-    second = np.sort(window.reshape(len(grid), -1), axis=1)[:, -2]
+    second = np.sort(window.reshape(len(grid), 25), axis=1)[:, -2]
     quads = [grid[:, centre - i : centre - i + 2, centre - j : centre - j + 2].sum(axis=(1, 2))
              for i in (0, 1) for j in (0, 1)]  # fmt: skip
     rows = window.sum(axis=2)
