@@ -11,6 +11,7 @@ from data.simulation import vertices
 from data.simulation.chunks import Chunk, simulate_chunk
 from data.simulation.config import SHIPPED_LISTS
 from data.simulation.imperfections import DEAD
+from data.simulation.merit import vertex_efficiency
 from data.simulation.out_of_time import (
     CROSSINGS,
     HCAL_READ_OUT,
@@ -22,7 +23,6 @@ from data.simulation.out_of_time import (
 from data.simulation.overlay import Overlay
 from data.simulation.particles import read
 from data.simulation.pileup import MinimumBiasLibrary
-from data.simulation.validation import vertex_efficiency
 from data.simulation.vertices import TrackSums
 
 

@@ -14,9 +14,10 @@ import uproot
 from common.errors import InputError
 from data.detector.geometry import detector_eta, eb_uv
 from data.reconstruction import find_photons
-from data.simulation import files
+from data.simulation import chunks, files
 from data.simulation.chunks import Chunk, simulate_chunk
 from data.simulation.config import SimulateConfig
+from data.simulation.merit import peak
 from data.simulation.particles import read, write
 from data.simulation.stage import run
 from data.simulation.writer import pair_columns, read_provenance
@@ -27,8 +28,9 @@ FILES = ("diphoton_000", "gamma_jet_000", "gun_000", "gun_001", "higgs_000")
 
 @pytest.fixture(autouse=True, scope="module")
 def short_files() -> Iterator[None]:
-    """Files of one chunk, so that 330 events fill two."""
+    """Files of one chunk of 40 events, so that 50 events fill two."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chunks, "CHUNK", 40)
         patch.setattr(files, "CHUNKS_PER_FILE", 1)
         yield
 
@@ -50,7 +52,7 @@ def configuration(output: Path, lists: Path, **changes: object) -> SimulateConfi
         **{
             "output": output,
             "lists": lists,
-            "events": {"gun": 330},
+            "events": {"gun": 50},
             "keep_all": True,
             "pileup": 5.0,
             **changes,
@@ -64,7 +66,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory, lists: Path) -> Path:
     folder = tmp_path_factory.mktemp("sample")
     metrics = run(configuration(folder, lists))
     assert {p: m["simulated"] for p, m in metrics.items()} == {
-        "higgs": 40, "diphoton": 30, "gamma_jet": 30, "gun": 330,
+        "higgs": 40, "diphoton": 30, "gamma_jet": 30, "gun": 50,
     }  # fmt: skip
     return folder
 
@@ -164,14 +166,14 @@ def test_a_larger_sample_keeps_complete_files_and_a_smaller_one_removes_them(
         assert metrics["gun"]["simulated"] == n
         return {f.name: f.stat().st_mtime_ns for f in found}
 
-    small, large = simulate(325), simulate(330)
+    small, large = simulate(45), simulate(50)
     assert list(large) == ["gun_000.root", "gun_001.root"]
     assert small["gun_000.root"] == large["gun_000.root"]
     assert small["gun_001.root"] != large["gun_001.root"]
     for name in large:
         one, two = (contents(folder / name) for folder in (sample, tmp_path))
         np.testing.assert_array_equal(one["fevt/Truth/gen_pt"], two["fevt/Truth/gen_pt"])
-    assert list(simulate(320)) == ["gun_000.root"]
+    assert list(simulate(40)) == ["gun_000.root"]
 
 
 def test_the_rate_is_told_for_what_was_simulated(lists: Path, tmp_path: Path) -> None:
@@ -233,6 +235,18 @@ def test_events_without_a_pair_are_dropped_by_default(lists: Path) -> None:
     assert len(pairs.events) == has_pair.sum()
 
 
+def test_minimum_bias_is_the_shipped_one_where_a_folder_has_none(
+    lists: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "lists"
+    folder.mkdir()
+    write(folder / "higgs_7.npz.xz", read(lists / "higgs_0.npz.xz").take(np.arange(5)))
+    run(configuration(tmp_path, folder, events={"diphoton": 0, "gamma_jet": 0}))
+    provenance = read_provenance(tmp_path / "higgs_000.root")
+    assert provenance is not None
+    assert list(provenance["lists_sha256"]) == ["higgs_7.npz.xz", "minimum_bias_0.npz.xz"]
+
+
 def test_missing_lists_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="generate"):
         run(configuration(tmp_path / "out", tmp_path))
@@ -243,9 +257,7 @@ def test_the_higgs_peak_is_at_its_mass() -> None:
     from data.simulation.config import SHIPPED_LISTS
 
     chunk = Chunk("higgs", 0, 0, 640, 5000, str(SHIPPED_LISTS), 20.0, 3, False)
-    mass = pair_columns(simulate_chunk(chunk).events)["m0"]
-    mass = np.sort(mass[(mass > 100) & (mass < 150)])
-    window = int(0.4 * len(mass))
-    low = np.argmin(mass[window:] - mass[:-window])
-    assert mass[low : low + window].mean() == pytest.approx(125.0, abs=0.6)
-    assert sigma_eff(mass) < 5.0
+    mass = pair_columns(simulate_chunk(chunk).events)["m0"].astype(np.float64)
+    mass = mass[(mass > 100) & (mass < 150)]
+    assert peak(mass) == pytest.approx(125.0, abs=0.6)
+    assert sigma_eff(mass) < 5.5

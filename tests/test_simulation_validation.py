@@ -12,12 +12,13 @@ from data.batch import Hits
 from data.reconstruction import Clusters
 from data.simulation import activity, validation
 from data.simulation.collisions import HALVES, TESTING, TUNING, read_half
+from data.simulation.merit import peak
 
 
 def test_peak_is_the_centre_of_the_core() -> None:
     rng = np.random.default_rng(0)
     mass = np.concatenate([rng.normal(125.0, 1.0, 4000), rng.uniform(100, 125, 2000)])
-    assert validation.peak(mass) == pytest.approx(125.0, abs=0.15)
+    assert peak(mass) == pytest.approx(125.0, abs=0.15)
 
 
 def test_hits_near_clusters_are_told_from_far_ones() -> None:

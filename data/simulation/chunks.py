@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import InputError
-from data.simulation.config import SimulateConfig
+from data.simulation.config import SHIPPED_LISTS, SimulateConfig
 from data.simulation.detector import SimulatedEvents, select_events, simulate_events
 from data.simulation.hard_events import LABELS, gun, varied
 from data.simulation.jets import hard_jet_events
-from data.simulation.particles import ParticleLists, read_process
+from data.simulation.particles import ParticleLists, files_of, read_process
 from data.simulation.pileup import VERTEX_SPREAD, MinimumBiasLibrary
 from data.simulation.writer import leading_pair
 
@@ -58,6 +58,12 @@ def library_of(lists: str, seed: int) -> MinimumBiasLibrary:
     return MinimumBiasLibrary.simulate(read_lists(lists, "minimum_bias"), rng)
 
 
+def list_files(lists: str, process: str) -> list[Path]:
+    """List files of a process in a folder; minimum bias is the shipped one where it has none."""
+    found = files_of(Path(lists), process)
+    return found or (files_of(SHIPPED_LISTS, process) if process == "minimum_bias" else [])
+
+
 @lru_cache(maxsize=4)
 def read_lists(lists: str, process: str) -> ParticleLists:
     """All particle lists of a process in a folder, kept in memory.
@@ -68,7 +74,8 @@ def read_lists(lists: str, process: str) -> ParticleLists:
         If there are none, or one is damaged.
     """
     try:
-        return read_process(Path(lists), process)
+        files = list_files(lists, process)
+        return read_process(files[0].parent if files else Path(lists), process)
     except (FileNotFoundError, ValueError) as problem:
         raise InputError(
             Path(lists),

@@ -46,5 +46,8 @@ class SimulateConfig(StageConfig):
     keep_all: bool = Field(
         False, description="write all events, not only those with two standard photons"
     )
-    lists: Path = Field(SHIPPED_LISTS, description="folder of particle lists")
+    lists: Path = Field(
+        SHIPPED_LISTS,
+        description="folder of particle lists; minimum bias is the shipped one if it has none",
+    )
     workers: int = Field(1, ge=1, description="processes simulating in parallel")

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from common.files import atomic_path, sha256
-from data.simulation.chunks import Chunk, chunks_of, read_lists, simulate_chunk
+from data.simulation.chunks import Chunk, chunks_of, list_files, read_lists, simulate_chunk
 from data.simulation.config import SimulateConfig
 from data.simulation.hard_events import LABELS
-from data.simulation.particles import files_of
 from data.simulation.writer import RHTreeWriter, read_provenance
 
 CHUNKS_PER_FILE = 10
@@ -81,7 +80,7 @@ def _provenance(config: SimulateConfig, process: str) -> dict[str, Any]:
         "process": process,
         "label": LABELS[process],
         "generator": generator if process != "gun" else {"gun": "photon gun", **generator},
-        "lists_sha256": {f.name: _checksum(f) for n in names for f in files_of(config.lists, n)},
+        "lists_sha256": {f.name: _checksum(f) for n in names for f in list_files(lists, n)},
         "seed": config.seed,
         "config": {
             "pileup": config.pileup,

@@ -27,7 +27,6 @@ from data.simulation.particles import files_of, read, write
 
 PER_FILE = 5000
 _POLL = 1.0  # seconds between looks at the workers' counter
-_SECONDS_BETWEEN_LINES = 30.0
 
 
 @dataclass(frozen=True)
@@ -126,12 +125,16 @@ def run(jobs: list[ListJob], workers: int) -> None:
     if not missing:
         return
     jobs[0].folder.mkdir(parents=True, exist_ok=True)
-    start, events = time.monotonic(), sum(job.events for job in missing)
-    between = 0.1 if sys.stderr.isatty() else _SECONDS_BETWEEN_LINES
-    with tqdm(total=events, desc=jobs[0].process, unit="event", mininterval=between) as bar:
+    start, events, made = time.monotonic(), sum(job.events for job in missing), 0
+    no_bar = not sys.stderr.isatty()
+    with tqdm(total=events, desc=jobs[0].process, unit="event", leave=False, disable=no_bar) as bar:
         for job in _made(missing, workers, bar):
-            size = job.path.stat().st_size / job.events
-            tqdm.write(f"{job.path}: {job.events} events, {size:.0f} bytes each")
+            made += job.events
+            log.info(
+                "%s: %d events of %.0f bytes; %d of %d made, %.1f events/s",
+                job.path, job.events, job.path.stat().st_size / job.events, made, events,
+                made / (time.monotonic() - start),
+            )  # fmt: skip
     seconds = time.monotonic() - start
     log.info(
         "%d events in %.0f s with %d workers: %.1f events/s; 100,000 take %.1f h",

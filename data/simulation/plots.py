@@ -34,7 +34,7 @@ def spectra(real: Sample, simulated: list[Sample]) -> Figure:
         centres = np.sqrt(_HIT_BINS[1:] * _HIT_BINS[:-1])
         axis.errorbar(
             centres, counts / n, np.sqrt(counts) / n, fmt="ko", markersize=3.5,
-            label=f"collisions, {real.name}",
+            label=f"collisions, {real.name} half",
         )  # fmt: skip
         axis.set(xscale="log", yscale="log", xlabel=title, ylabel="hits / event / bin")
     _r9(axes[1, 1], real, simulated)

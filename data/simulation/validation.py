@@ -27,6 +27,7 @@ from data.simulation.chunks import CHUNK, Chunk, library_of, read_lists, simulat
 from data.simulation.collisions import HALVES, TESTING, read_half
 from data.simulation.config import SHIPPED_LISTS
 from data.simulation.detector import SimulatedEvents, select_events
+from data.simulation.merit import RIGHT_VERTEX, peak, vertex_efficiency
 from data.simulation.pileup import UNDERLYING_EVENTS, VERTEX_SPREAD
 from data.simulation.writer import pair_columns
 
@@ -35,8 +36,6 @@ FloatArray = NDArray[np.float64]
 EVENTS = 3 * CHUNK  # simulated for each comparison and class
 HIGGS_EVENTS = 21 * CHUNK
 SEED = 2013
-PEAK_SHARE = 0.4  # of the events, in the interval whose mean is called the peak
-RIGHT_VERTEX = 1.0  # cm
 BOOTSTRAP = 400
 PILEUP_GRID = np.arange(2.0, 41.0, 2.0)
 
@@ -134,14 +133,6 @@ def matching_pileup(n_vertices: float, process: str = "diphoton", n_events: int 
     return float(np.interp(n_vertices, np.maximum.accumulate(found), PILEUP_GRID))
 
 
-def peak(mass: FloatArray) -> float:
-    """Mean of the narrowest interval that holds 40 % of the masses."""
-    ordered = np.sort(mass)
-    n = int(PEAK_SHARE * len(ordered))
-    low = int(np.argmin(ordered[n:] - ordered[:-n]))
-    return float(ordered[low : low + n].mean())
-
-
 _PHOTON_ROWS: dict[str, tuple[str, Callable[[FloatArray], float]]] = {
     "R9, median": ("R9", lambda r9: float(np.median(r9))),
     "R9, 75 % quantile": ("R9", lambda r9: float(np.percentile(r9, 75))),
@@ -209,12 +200,6 @@ def comparison(
     return [*text.split("\n"), ""]
 
 
-def vertex_efficiency(events: SimulatedEvents) -> float:
-    """Share of the events with two photons whose chosen vertex is within 1 cm of the true one."""
-    with_pair = pair_columns(events)["m0"] > 0
-    return float(np.mean(np.abs(events.vertex_z - events.true_z)[with_pair] < RIGHT_VERTEX))
-
-
 def mass_and_vertex() -> list[str]:
     """Peak and width of the Higgs sample, and how often the right vertex is chosen."""
     lines, found = [], {}
@@ -223,11 +208,13 @@ def mass_and_vertex() -> list[str]:
         found[process] = vertex_efficiency(events)
         if process == "higgs":
             mass = pair_columns(events)["m0"].astype(np.float64)
-            near = mass[(mass > 100) & (mass < 150)]
+            inside = (mass > 100) & (mass < 150)
+            right = inside & (np.abs(events.vertex_z - events.true_z) < RIGHT_VERTEX)
             lines.append(
                 f"H → γγ, mean pile-up 20, leading pair of standard photons: peak "
-                f"{peak(near):.2f} GeV, σ_eff {sigma_eff(near):.2f} GeV within 100-150 GeV "
-                f"({len(near)} events)."
+                f"{peak(mass[inside]):.2f} GeV, σ_eff {sigma_eff(mass[inside]):.2f} GeV within "
+                f"100-150 GeV ({inside.sum()} events), {sigma_eff(mass[right]):.2f} GeV with the "
+                "right vertex."
             )
     shares = ", ".join(f"{process} {100 * share:.0f} %" for process, share in found.items())
     return [
