@@ -28,7 +28,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from common.files import write_json
 from common.settings import Settings, plain
 from e2e.inputs.events import EventInputs, Targets
+from e2e.inputs.kinematics import KINEMATIC_NAMES
 from e2e.inputs.sparse import SparseImages
+from e2e.inputs.tabular import feature_names
 from e2e.training.batches import Batch, Batches
 from e2e.training.devices import choose_device, use_bfloat16
 from e2e.training.task import TrainingTask
@@ -60,14 +62,16 @@ def write_defaults() -> None:
 def sample(events: int, seed: int = 0) -> tuple[EventInputs, Targets]:
     """Random images as sparse as the simulation's, and random labels."""
     rng, config = np.random.default_rng(seed), defaults()["inputs"]
+    crop, context = config["crop_size"], config["context_bins"]
+    shapes = {"crops": (2, 3, crop, crop), "context": (2, 3, context, context)}
     images = {}
-    for name, side in (("crops", config["crop_size"]), ("context", config["context_bins"])):
-        shape = (2, 3, side, side)
+    for name, shape in shapes.items():
         event = np.repeat(np.arange(events), rng.poisson(OCCUPANCY[name], events))
         pixel = rng.integers(0, np.prod(shape), len(event))
         value = rng.exponential(5.0, len(event))
         images[name] = SparseImages.from_entries(event, pixel, value, events, shape)
-    tables = {"kinematics": rng.normal(size=(events, 5)).astype(np.float32)}
+    columns = {"kinematics": len(KINEMATIC_NAMES), "tabular": len(feature_names())}
+    tables = {n: rng.normal(size=(events, c)).astype(np.float32) for n, c in columns.items()}
     targets = {
         "label": rng.integers(0, 3, events),
         "weight": np.ones(events, dtype=np.float32),
@@ -140,7 +144,8 @@ def write_dense(path: Path, inputs: EventInputs, compression: Mapping[str, Any])
             for start in range(0, len(inputs), CHUNK):
                 rows = np.arange(start, min(start + CHUNK, len(inputs)))
                 dataset[rows[0] : rows[-1] + 1] = images.dense(rows).numpy()
-        file["kinematics"] = inputs.tables["kinematics"]
+        for name, values in inputs.tables.items():
+            file[name] = values
 
 
 def measure(

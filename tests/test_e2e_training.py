@@ -12,17 +12,22 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from common.errors import ConfigError, InputError
+import benchmarks.train
+from common.errors import ConfigError, InputError, PipelineError
+from common.settings import plain
 from data.store import EventStore
 from e2e.config import InputConfig, NetworkConfig, SplitConfig, TrainingConfig
-from e2e.inputs.augmentation import mirror
+from e2e.inputs.augmentation import draw_mirrors, mirror
 from e2e.inputs.diphoton import read_inputs
 from e2e.inputs.events import EventInputs, Targets
 from e2e.labels import Labels
 from e2e.networks import build_network
+from e2e.training.batches import Batches
 from e2e.training.checkpoint import load_classifier, save_classifier
 from e2e.training.devices import choose_device, use_bfloat16
 from e2e.training.prediction import predict_features, predict_logits
+from e2e.training.processes import Processes
+from e2e.training.schedule import EarlyStopping
 from e2e.training.split import make_split
 from e2e.training.trainer import Trainer, TrainingTask
 from tests.synthetic import write_store
@@ -252,3 +257,100 @@ def test_devices_are_checked() -> None:
             choose_device("cuda")
     assert use_bfloat16("bfloat16", torch.device("cpu"))
     assert not use_bfloat16("float32", torch.device("cpu"))
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_batches_are_functions_of_epoch_and_step(
+    sample: tuple[EventInputs, Labels], at_once: int
+) -> None:
+    """Mirrored, sparse or dense; made one by one or several at once; of one process or of three."""
+    task = make_task(sample, batch_size=24)
+    inputs, needs, cpu = sample[0], ("crops", "context", "kinematics"), torch.device("cpu")
+    images = Targets(task.targets.tables, {"share": inputs.images["crops"]})
+    task = replace(task, targets=images)
+    batches = Batches(task, inputs, needs, Processes(), cpu)
+    batches.at_once = at_once
+    for epoch, step in ((0, 0), (0, 1), (1, 2)):
+        found, targets, further = batches.get(epoch, step)
+        rows = batches.rows(epoch, step)
+        place = np.argsort(task.train)[np.searchsorted(np.sort(task.train), rows)]
+        assert_array_equal(np.sort(task.train[place]), np.sort(rows))
+        drawn = draw_mirrors(len(task.train), [task.seed, epoch, 1])
+        chosen = [torch.from_numpy(each[step * 24 : (step + 1) * 24]) for each in drawn]
+        assert 0 < chosen[0].sum() < 24
+        dense = mirror(inputs.batch(rows, needs), *chosen)
+        assert all(torch.equal(found[name], dense[name]) for name in needs)
+        assert torch.equal(further["share"], dense["crops"])
+        assert_array_equal(targets["label"], task.targets.tables["label"][rows])
+        parts = [Batches(task, inputs, needs, Processes(r, 3), cpu) for r in range(3)]
+        together = torch.stack([part.get(epoch, step)[0]["crops"] for part in parts], dim=1)
+        assert torch.equal(together.flatten(0, 1), dense["crops"])
+    orders = [batches.rows(epoch, 0) for epoch in (0, 1)]
+    assert not np.array_equal(*orders)
+
+
+def test_early_stopping_keeps_the_best_weights(
+    sample: tuple[EventInputs, Labels], tmp_path: Path
+) -> None:
+    task = make_task(sample, epochs=12, patience=2, learning_rate=0.5, schedule="constant")
+    network = Trainer(task, sample[0], tmp_path).run(show_progress=False)
+    log = json.loads((tmp_path / "small.json").read_text())
+    losses = [record["validation_loss"] for record in log]
+    best = int(np.argmin(losses))
+    assert len(log) == best + 3 < 12
+    logits = torch.from_numpy(predict_logits(network, sample[0], task.validation, mirrors=False))
+    label = torch.from_numpy(task.targets.tables["label"][task.validation])
+    assert_allclose(float(torch.nn.functional.cross_entropy(logits, label)), losses[best])
+    again = KilledTrainer(task, sample[0], tmp_path)  # would die at its first batch
+    assert same_weights(network, again.run(show_progress=False))
+
+
+def test_early_stopping_follows_what_it_is_told() -> None:
+    network = torch.nn.Linear(1, 1)
+    stopping = EarlyStopping(TrainingConfig(patience=1, monitor="auc_higgs_diphoton"))
+    for value, over in ((0.6, False), (0.7, False), (0.65, True)):
+        stopping.update({"auc_higgs_diphoton": value}, network)
+        assert stopping.is_over == over
+    with pytest.raises(ConfigError, match="not a figure of the validation"):
+        stopping.update({"loss": 1.0}, network)
+
+
+def test_schedules(sample: tuple[EventInputs, Labels], tmp_path: Path) -> None:
+    rates = {}
+    for schedule in ("onecycle", "cosine", "constant"):
+        task = make_task(sample, schedule=schedule, learning_rate=1e-3)
+        trainer = Trainer(task, sample[0], tmp_path)
+        steps = task.training.epochs * task.steps_per_epoch
+        rates[schedule] = []
+        for _ in range(steps):
+            rates[schedule].append(trainer.optimiser.param_groups[0]["lr"])
+            trainer.optimiser.step()
+            trainer.scheduler.step()
+    assert set(rates["constant"]) == {1e-3}
+    assert rates["cosine"] == sorted(rates["cosine"], reverse=True)
+    assert rates["cosine"][0] == 1e-3
+    assert np.argmax(rates["onecycle"]) not in (0, len(rates["onecycle"]) - 1)
+    assert_allclose(max(rates["onecycle"]), 1e-3, rtol=0.02)
+
+
+def test_a_loss_that_is_not_a_number_ends_the_training(
+    sample: tuple[EventInputs, Labels], tmp_path: Path
+) -> None:
+    task = make_task(sample)
+    task.targets.tables["weight"][task.train[0]] = np.nan  # type: ignore[index]
+    with pytest.raises(PipelineError, match="not a number"):
+        Trainer(task, sample[0], tmp_path).run(show_progress=False)
+
+
+def test_benchmark_runs(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    words = ["train.py", "--events", "256", "--seconds", "0.01", "--rounds", "1", "--device", "cpu"]
+    monkeypatch.setattr("sys.argv", words)
+    monkeypatch.setattr("benchmarks.train._TURN", 1)
+    benchmarks.train.main()
+    printed = capsys.readouterr().out
+    assert printed.count("%") >= 3
+    known = benchmarks.train.defaults()
+    for name, model in (("network", NetworkConfig), ("inputs", InputConfig)):
+        current = plain(model())
+        stale = {n for n, value in known[name].items() if n in current and current[n] != value}
+        assert not stale, "python benchmarks/train.py --write-defaults"

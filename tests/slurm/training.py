@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +17,6 @@ from e2e.inputs.events import Targets
 from e2e.labels import Labels
 from e2e.training.task import TrainingTask
 from e2e.training.training_set import write_training_set
-from tests.conftest import ROOT
 from tests.synthetic import write_store
 
 if TYPE_CHECKING:
@@ -32,10 +30,11 @@ def check_training(bench: Bench) -> None:
     command = [sys.executable, "-m", "e2e.training", str(study / "set.h5")]
     alone = [*command, "--output", str(study / "alone"), "--threads", "1"]
     subprocess.run(alone, cwd=source, env=bench.environment, check=True, capture_output=True)
-    script = shutil.copy(ROOT / "batch" / "slurm" / "training.sh", source)
-    # Words with spaces are not for LAUNCH: the folder's name has one, so links without.
-    links = {"TRAINING_SET": str(study / "set.h5"), "OUTPUT": str(study / "job")}
-    words = {**links, "LAUNCH": f"{sys.executable} -m e2e.training", "OPTIONS": "--threads 1"}
+    words = {
+        "TRAINING_SET": str(study / "set.h5"), "OUTPUT": str(study / "job"),
+        "LAUNCH": f"{sys.executable} -m e2e.training", "OPTIONS": "--threads 1",
+    }  # fmt: skip
+    script = source / "batch" / "slurm" / "training.sh"
     submit = ["sbatch", "--parsable", "--mem=1G", f"--output={study}/training.log", str(script)]
     job = subprocess.run(
         submit, cwd=source, env=bench.environment | words, check=True, capture_output=True,
