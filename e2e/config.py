@@ -49,11 +49,23 @@ class InputConfig(StageConfig):
         "HCAL2, HCAL3, relative to the pair's mass, then cut; with _raw after the name: GeV, "
         "uncut, which tells a network the mass",
     )
+    full_cut: float = Field(
+        4.0,
+        ge=1,
+        description="factor on the cuts in whole images: how much soft pile-up lies above a cut "
+        "relative to the mass tells the mass",
+    )
 
     @property
     def cuts(self) -> dict[str, float]:
         """Cut on the scaled energy by channel."""
         return {"TRK": self.track_cut, "EB": self.ecal_cut, "HBHE": self.hcal_cut}
+
+    @property
+    def full_cuts(self) -> dict[str, float]:
+        """The same for whole images."""
+        cuts = {**self.cuts, "EE": self.ecal_cut}
+        return {channel: cut * self.full_cut for channel, cut in cuts.items()}
 
 
 class NetworkConfig(StageConfig):

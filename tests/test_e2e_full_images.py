@@ -49,13 +49,13 @@ def test_blind_images_are_scaled_by_the_mass_and_cut(store_path: Path) -> None:
     dense = inputs.images["EB"].dense(np.arange(60)).numpy()
     assert dense[~pairs.complete].sum() == 0
     filled = dense[dense > 0]
-    assert filled.min() >= config.ecal_cut
+    assert filled.min() >= 4 * config.ecal_cut
     single = scaled_hits(hits, "EB", np.ones(60), 0.0)
     raw = stack(["EB_energy"], {"EB": single}).transpose(0, 3, 1, 2)
     scale = event_scale(pairs, config)[with_pair, None, None, None]
     expected = raw[with_pair] * scale
-    expected[expected < config.ecal_cut] = 0
-    close = np.abs(raw[with_pair] * scale - config.ecal_cut) < 1e-4
+    expected[expected < 4 * config.ecal_cut] = 0
+    close = np.abs(raw[with_pair] * scale - 4 * config.ecal_cut) < 1e-4
     assert_allclose(dense[with_pair][~close], expected[~close], rtol=1e-4)
 
 

@@ -16,7 +16,7 @@ from e2e.inputs.kinematics import Pairs
 from e2e.labels import Labels
 
 CHANNELS = ("TRK", "EB", "EE", "HBHE")
-_LIMIT = 4.0  # GeV; hits below it are looked at
+_LIMIT = 4.0  # GeV times the factor on the cuts; hits below it are looked at
 _CHUNK = 2000  # events whose hits are in memory at a time
 
 
@@ -51,7 +51,7 @@ def _columns(
     store: EventStore, scale: NDArray[np.float64], config: CompareConfig
 ) -> dict[str, NDArray[np.float64]]:
     """(N, F) description of each channel's hits between its cut and the limit."""
-    cuts = {**config.inputs.cuts, "EE": config.inputs.ecal_cut}
+    cuts, limit = config.inputs.full_cuts, _LIMIT * config.inputs.full_cut
     found: dict[str, list[NDArray[np.float64]]] = {}
     for start in range(0, len(store), _CHUNK):
         stop = min(start + _CHUNK, len(store))
@@ -59,9 +59,9 @@ def _columns(
             hits: Hits = scaled_hits(
                 store.hits(channel, start, stop), channel, scale[start:stop], cuts[channel]
             )
-            low = hits.energy < _LIMIT
+            low = hits.energy < limit
             part = low_energy_columns(
-                hits.event[low], hits.energy[low], cuts[channel], _LIMIT, len(hits)
+                hits.event[low], hits.energy[low], cuts[channel], limit, len(hits)
             )
             found.setdefault(channel, []).append(part)
     return {channel: np.concatenate(parts) for channel, parts in found.items()}

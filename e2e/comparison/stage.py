@@ -157,22 +157,30 @@ def _cost(model: str, results: Results) -> dict[str, float]:
 
 
 def _curves(results: Results, bench: Bench, mass: NDArray[np.float64]) -> dict[str, Any]:
-    """Of each model a list of points: training events, and for each pair AUC and error."""
-    config = bench.config
-    curves: dict[str, Any] = {model: [] for model in config.curve.models}
+    """Of each model a list of points: training events, and for each pair AUC and error.
+
+    Where the tree was trained on as many events, also the paired difference to it.
+    """
+    curves: dict[str, Any] = {model: [] for model in bench.config.curve.models}
     points = [
         (job, out)
         for job, out in results.items()
-        if job.fold == 0 and job.permutation is None and job.member == 0 and job.model in curves
+        if job.fold == 0 and job.permutation is None and job.member == 0
     ]
+    trees = {out.train_events: out.logits for job, out in points if job.model == REFERENCE}
+    held_out = _held_out(results, [], [0], bench, mass)
     for job, outcome in sorted(points, key=lambda point: point[1].train_events):
-        held_out = _held_out(results, [], [0], bench, mass)
-        held_out.logits[REFERENCE] = outcome.logits  # a table of one model
-        table = auc_table(held_out, config.bootstrap)[REFERENCE]
-        curves[job.model].append(
-            {"events": outcome.train_events}
-            | {p: {k: table["as_generated"][p][k] for k in ("value", "error")} for p in PAIRS}
-        )
+        if job.model not in curves:
+            continue
+        tree = trees.get(outcome.train_events)
+        held_out.logits = {job.model: outcome.logits}
+        if tree is not None:
+            held_out.logits[REFERENCE] = tree
+        reference = REFERENCE if tree is not None else job.model
+        table = auc_table(held_out, bench.config.bootstrap, reference)[job.model]["as_generated"]
+        keys = ("value", "error", *(() if tree is None else ("difference", "difference_error")))
+        point = {pair: {key: table[pair][key] for key in keys} for pair in PAIRS}
+        curves[job.model].append({"events": outcome.train_events} | point)
     return curves
 
 

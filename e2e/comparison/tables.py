@@ -36,7 +36,7 @@ def write(folder: RunFolder, metrics: dict[str, Any], config: CompareConfig) -> 
     if metrics["shuffled_labels"]:
         _controls(folder, metrics)
     if metrics["whole_image_blindness"]:
-        _blindness(folder, metrics)
+        _blindness(folder, metrics, config)
 
 
 def _with_error(found: dict[str, float], digits: int = 4) -> str:
@@ -157,7 +157,7 @@ def _controls(folder: RunFolder, metrics: dict[str, Any]) -> None:
     )
 
 
-def _blindness(folder: RunFolder, metrics: dict[str, Any]) -> None:
+def _blindness(folder: RunFolder, metrics: dict[str, Any], config: CompareConfig) -> None:
     titles = {"TRK": "tracks", "EB": "EB", "EE": "EE", "HBHE": "HCAL", "all": "all"}
     rows = [
         [titles[channel], *(_with_error(found[key], 3) for key in ("blind", "raw")),
@@ -169,6 +169,8 @@ def _blindness(folder: RunFolder, metrics: dict[str, Any]) -> None:
         ["hits", "over m_gg, then cut", "in GeV, same cut", "difference"],
         rows,
         "AUC(H/γγ) of a boosted tree on quantiles and counts of the low-energy hits of whole "
-        "events. H→γγ has one mass, γγ has many: 0.5 if hits tell nothing of it. What raw hits "
-        "tell is of the process, not of the mass; a positive difference is a leak.",
+        "events. H→γγ has one mass, γγ has many: 0.5 if hits tell nothing of it. What hits in GeV "
+        "tell is of the process; a positive difference is a leak. Cuts: "
+        + ", ".join(f"{titles[c]} {cut:g} GeV" for c, cut in config.inputs.full_cuts.items())
+        + ".",
     )

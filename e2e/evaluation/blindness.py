@@ -123,9 +123,19 @@ def _out_of_fold(
         tree = HistGradientBoostingClassifier(
             max_iter=60, learning_rate=0.1, max_leaf_nodes=15, early_stopping=False, random_state=0
         )
-        tree.fit(features[train], is_signal[train])
-        score[~train] = tree.predict_proba(features[~train])[:, 1]
+        varied = _varied(features[train])
+        if varied.any():
+            tree.fit(features[train][:, varied], is_signal[train])
+            score[~train] = tree.predict_proba(features[~train][:, varied])[:, 1]
     return score
+
+
+def _varied(features: FloatArray) -> NDArray[np.bool_]:
+    """(F,) columns with more than one value: scikit-learn cannot bin others."""
+    known = np.isfinite(features)
+    highest = np.where(known, features, -np.inf).max(axis=0, initial=-np.inf)
+    lowest = np.where(known, features, np.inf).min(axis=0, initial=np.inf)
+    return highest > lowest
 
 
 def _summary(

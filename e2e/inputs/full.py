@@ -1,7 +1,9 @@
 """Images of the whole detector, kept sparse: scaled by the pair's mass, then cut, or left raw.
 
 Crops may be scaled by their own photon; a whole image knows no photon, so that only the mass of
-the pair can make it blind. Geometries and channels are those of `data.detector.image_table`.
+the pair can make it blind. Pile-up has a scale of its own: how many of its soft hits lie above a
+cut relative to the mass tells the mass, so that the cuts are higher than those of crops.
+Geometries and channels are those of `data.detector.image_table`.
 """
 
 from __future__ import annotations
@@ -87,10 +89,9 @@ def blind_events(
     hits: Mapping[str, Hits], pairs: Pairs, config: InputConfig, raw: bool = False
 ) -> dict[str, Hits]:
     """Every hit scaled, then cut, in the order that `WindowHits.scaled` explains; raw: as it is."""
-    cuts = {**config.cuts, "EE": config.ecal_cut}
     scale = np.ones(len(pairs)) if raw else event_scale(pairs, config)
     return {
-        channel: scaled_hits(rows, channel, scale, 0.0 if raw else cuts[channel])
+        channel: scaled_hits(rows, channel, scale, 0.0 if raw else config.full_cuts[channel])
         for channel, rows in hits.items()
     }
 
