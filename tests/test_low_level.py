@@ -244,8 +244,9 @@ def test_the_attribution_stage(checkpoint: Path, store_path: Path, tmp_path: Pat
     metrics = json.loads((config.output / "metrics.json").read_text())
     assert metrics["randomisation"]["half_steps"]["signed"] > 0.9
     assert metrics["randomisation"]["all"]["signed"] < 0.9
-    deleted = {way: rows[1]["value"] for way, rows in metrics["deletion"].items()}
-    assert deleted["attributed"] <= deleted["random"]
+    left = {way: rows[1]["decision"]["value"] for way, rows in metrics["deletion"].items()}
+    assert left["attributed"] < left["random"]
+    assert left["attributed"] < left["randomised"]
     with h5py.File(config.output / "attributions.h5") as file:
         assert file["attribution/crops"].shape == file["hits/crops"].shape
         assert file["mean_absolute/crops"].shape == (3, 2, 3, 16, 16)

@@ -121,52 +121,68 @@ def deletion_test(
     fractions: Sequence[float],
     replicas: int,
     seed: int,
-) -> dict[str, list[dict[str, float]]]:
-    """AUC of the pair of classes when pixels are emptied: most attributed, hardest, or random.
+) -> dict[str, list[dict[str, Any]]]:
+    """What is left of decisions when pixels are emptied: most supporting, hardest, or random.
 
-    Each way empties the same number of filled pixels of an event, over all images, by the size of
-    the attribution: labels play no part. `randomised` takes the attributions of a network with
-    random weights: what is known of hits alone.
+    A pixel supports a decision if its attribution has the sign of the difference of the logits of
+    the whole event; labels play no part. Each way empties the same number of filled pixels of an
+    event, over all images. `randomised` takes the attributions of a network with random weights.
 
     Returns
     -------
     dict
-        Way to a list over `fractions` of value and error of the AUC, and of its difference to the
-        random way, paired; fraction 0, the event as it is, comes first.
+        Way to a list over `fractions`, of which 0, the event as it is, comes first. `decision`:
+        mean difference of logits in the direction of the first decision. `auc`: of the pair of
+        classes. Both with value, error, and difference to the random way, paired.
     """
-    generator = torch.Generator().manual_seed(seed)
     flat = {name: values.flatten(1) for name, values in inputs.items() if name in maps}
     energy = torch.cat(list(flat.values()), dim=1)
+    whole = _score_without(network, inputs, flat, energy, classes, 0.0)
+    sign = torch.from_numpy(np.sign(whole).astype(np.float32))[:, None]
     random = with_random_weights(network, seed, False)
     others = attribute(random, inputs, classes, steps)["images"]
+    generator = torch.Generator().manual_seed(seed)
     ways = {
         "random": torch.rand(energy.shape, generator=generator),
         "hardest": energy,
-        "randomised": torch.cat([others[name].flatten(1).abs() for name in flat], dim=1),
-        "attributed": torch.cat([maps[name].flatten(1).abs() for name in flat], dim=1),
+        "randomised": torch.cat([others[name].flatten(1) for name in flat], dim=1) * sign,
+        "attributed": torch.cat([maps[name].flatten(1) for name in flat], dim=1) * sign,
     }
-    scores = {
-        way: [_score_without(network, inputs, flat, rank, classes, f) for f in (0.0, *fractions)]
-        for way, rank in ways.items()
-    }
-    stacked = np.stack([np.stack(scores[way], axis=1) for way in ways], axis=2)
+    every = (0.0, *fractions)
+    scores = np.stack(
+        [
+            np.stack([_score_without(network, inputs, flat, rank, classes, f) for f in every])
+            for rank in ways.values()
+        ]
+    )  # (ways, fractions, events)
 
-    def statistic(values: FloatArray, signal: NDArray[np.bool_]) -> FloatArray:
-        areas = np.array([[auc(column, signal) for column in part] for part in values.T])
-        return np.stack([areas, areas - areas[0]])
+    def statistic(
+        values: FloatArray, signal: NDArray[np.bool_], direction: FloatArray
+    ) -> FloatArray:
+        """(2, 2, ways, fractions): decision and AUC; as they are, and less the random way's."""
+        areas = [[auc(x, signal) for x in part] for part in values.transpose(1, 2, 0)]
+        left = (values * direction[:, None, None]).mean(axis=0)
+        found = np.array([left, areas])
+        return np.stack([found, found - found[:, :1]])
 
-    value = statistic(stacked, is_signal)
-    error = bootstrap(statistic, stacked, is_signal, groups=group, n=replicas)
+    events = np.moveaxis(scores, 2, 0), is_signal, np.sign(whole)
+    value = statistic(*events)
+    error = bootstrap(statistic, *events, groups=group, n=replicas)
     return {
         way: [
             {
                 "fraction": fraction,
-                "value": float(value[0, i, j]),
-                "error": float(error[0, i, j]),
-                "difference": float(value[1, i, j]),
-                "difference_error": float(error[1, i, j]),
+                **{
+                    merit: {
+                        "value": float(value[0, m, i, j]),
+                        "error": float(error[0, m, i, j]),
+                        "difference": float(value[1, m, i, j]),
+                        "difference_error": float(error[1, m, i, j]),
+                    }
+                    for m, merit in enumerate(("decision", "auc"))
+                },
             }
-            for j, fraction in enumerate((0.0, *fractions))
+            for j, fraction in enumerate(every)
         ]
         for i, way in enumerate(ways)
     }

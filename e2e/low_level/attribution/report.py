@@ -23,9 +23,10 @@ _CHANNELS = ("tracks", "ECAL", "HCAL")
 _WAYS = {
     "random": "at random",
     "hardest": "the hardest",
-    "randomised": "most attributed by a network with random weights",
+    "randomised": "attributed by random weights",
     "attributed": "most attributed",
 }
+_MERITS = {"decision": "decision left", "auc": "AUC"}
 _PHOTON = 1  # the trailing one, which is the fake of γ+jet more often
 
 
@@ -61,14 +62,23 @@ def tables(folder: RunFolder, metrics: dict[str, Any]) -> None:
     fractions = [f"{row['fraction']:.0%}" for row in deletion["random"]]
     folder.add_table(
         "Deletion test",
-        ["pixels emptied", *fractions],
+        ["pixels emptied", "", *fractions],
         [
-            [_WAYS[way], *(f"{row['value']:.3f} ± {row['error']:.3f}" for row in deletion[way])]
+            [
+                _WAYS[way],
+                title,
+                *(
+                    f"{found[merit]['value']:.2f} ± {found[merit]['error']:.2f}"
+                    for found in deletion[way]
+                ),
+            ]
+            for merit, title in _MERITS.items()
             for way in _WAYS
         ],
-        f"AUC of {pair} when so many of the filled pixels of each event's crops and context are "
-        "emptied, chosen without its label.",
-    )
+        f"Mean difference of the logits of {pair} in the direction of the event's first decision, "
+        "and AUC, when so many of the filled pixels of each event's crops and context are emptied. "
+        "Pixels are chosen without the event's label.",
+    )  # fmt: skip
     rows = [
         [
             CLASS_TITLES[CLASS_NAMES.index(name)],
@@ -191,17 +201,20 @@ def _stamp(axis: Axes, simulation: bool, height: float = 1.14) -> None:
 
 
 def _deletion(folder: RunFolder, metrics: dict[str, Any], simulation: bool) -> None:
-    figure, axes = new_figure(width=6.0)
-    for colour, (way, rows) in zip(COLOURS, metrics["deletion"].items(), strict=False):
-        axes[0, 0].errorbar(
-            [row["fraction"] for row in rows], [row["value"] for row in rows],
-            [row["error"] for row in rows], fmt="o-", c=colour, label=_WAYS[way],
-        )  # fmt: skip
-    axes[0, 0].axhline(0.5, c="0.7", lw=1)
-    axes[0, 0].set(
-        xlabel="part of the filled pixels emptied", ylabel=f"AUC, {PAIR_TITLES[metrics['pair']]}"
-    )
-    axes[0, 0].legend()
-    label(axes[0, 0], simulation)
+    figure, axes = new_figure(1, 2, width=5.6)
+    for axis, (merit, title) in zip(axes[0], _MERITS.items(), strict=True):
+        for colour, (way, rows) in zip(COLOURS, metrics["deletion"].items(), strict=False):
+            axis.errorbar(
+                [row["fraction"] for row in rows], [row[merit]["value"] for row in rows],
+                [row[merit]["error"] for row in rows], fmt="o-", c=colour, label=_WAYS[way],
+            )  # fmt: skip
+        axis.axhline(0.5 if merit == "auc" else 0.0, c="0.7", lw=1)
+        axis.set(xlabel="part of the filled pixels emptied")
+        axis.set_ylabel(f"{title}, {PAIR_TITLES[metrics['pair']]}")
+        label(axis, simulation)
+    axes[0, 0].legend(fontsize=9)
     figure.tight_layout()
-    folder.save_figure(figure, "deletion", "AUC when pixels are emptied, by how they are chosen.")
+    folder.save_figure(
+        figure, "deletion",
+        "What is left of decisions, and AUC, when pixels are emptied, by how they are chosen.",
+    )  # fmt: skip

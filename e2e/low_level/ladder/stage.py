@@ -22,7 +22,8 @@ from e2e.training.checkpoint import load_classifier
 from e2e.training.devices import set_threads
 
 FloatArray = NDArray[np.float64]
-_WIDE = 128  # columns of a block above which its principal components are taken instead
+_WIDE = 64  # columns of a block above which its principal components are taken instead
+_COMPONENTS = 32
 _CLIP = 6.0  # spreads
 _PERCENT, _MILLI = 100.0, 1000.0
 STANDARD, CONTROL = "standard 5x5", "control: outputs of other photons"
@@ -110,16 +111,19 @@ def _out_of_fold(
 
 
 def _standardised(block: FloatArray, train_rows: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Centred and scaled by the training rows; a wide block as its principal components."""
+    """Centred and scaled by the training rows; a wide block as its principal components.
+
+    Components share one scale, so that those of little variance, mostly noise, stay small.
+    """
     block = np.nan_to_num(block)
     known = block[train_rows]
-    if block.shape[1] > _WIDE:
-        centre = known.mean(axis=0)
-        _, vectors = np.linalg.eigh(np.cov(known - centre, rowvar=False))
-        block = (block - centre) @ vectors[:, ::-1][:, :_WIDE]
-        known = block[train_rows]
+    block = block - known.mean(axis=0)
     spread = np.maximum(known.std(axis=0), 1e-6)
-    return ((block - known.mean(axis=0)) / spread).clip(-_CLIP, _CLIP).astype(np.float32)
+    if block.shape[1] > _WIDE:
+        variances, vectors = np.linalg.eigh(np.cov(known, rowvar=False))
+        block = block @ vectors[:, ::-1][:, :_COMPONENTS]
+        spread = np.sqrt(variances[-_COMPONENTS:].mean() + 1e-12)
+    return (block / spread).clip(-_CLIP, _CLIP).astype(np.float32)
 
 
 def _metrics(
