@@ -80,7 +80,7 @@ def _differences(folder: RunFolder, metrics: dict[str, Any], simulation: bool) -
     ]  # fmt: skip
     if not models:
         return
-    figure, axes = new_figure(1, 1, width=8.0, height=1.8 + 0.55 * len(models))
+    figure, axes = new_figure(1, 1, width=10.0, height=1.8 + 0.55 * len(models))
     axis, place = axes[0, 0], np.arange(len(models))[::-1]
     styles = [("as_generated", "o"), ("overlap_removed", "s")]
     for index, pair in enumerate(_JETS):
@@ -96,7 +96,7 @@ def _differences(folder: RunFolder, metrics: dict[str, Any], simulation: bool) -
     axis.set(xlabel="AUC minus that of the boosted tree", yticks=place)
     axis.set_yticklabels([title_of(model) for model in models])
     axis.set_ylim(-0.6, len(models) + 0.4)
-    axis.legend(loc="upper left", ncols=2, fontsize=9)
+    axis.legend(loc="upper left", ncols=2, fontsize=8)
     label(axis, simulation)
     figure.tight_layout()
     folder.save_figure(
