@@ -80,7 +80,7 @@ class LadderConfig(StageConfig):
     store: Path = Field(description="simulated event store")
     output: Path = Field(Path("runs/ladder"), description="run folder")
     regression: RegressionConfig = Field(
-        RegressionConfig(epochs=30, weight_decay=0.02, folds=4), description="networks"
+        RegressionConfig(epochs=60, weight_decay=0.02, folds=4), description="networks"
     )
     networks: int = Field(2, ge=1, description="networks per fold, whose mean is taken")
     bootstrap: int = Field(200, ge=2, description="replicas for errors")
