@@ -138,6 +138,13 @@ STAGES = (
         "report --folder runs/demo",
     ),
     Stage(
+        "study",
+        "any chain of stages from one file, such as the classifier's larger study",
+        "report.config:StudyConfig",
+        "report.study:run",
+        "study --config configs/classifier.yaml",
+    ),
+    Stage(
         "demo",
         "the whole chain on simulated events: simulate, preprocess, classify, rl, report",
         "report.config:StudyConfig",

@@ -9,7 +9,11 @@ from pydantic import Field
 from common.config import StageConfig
 from data.config import PreprocessConfig
 from data.simulation.config import SimulateConfig
+from e2e.comparison.config import CompareConfig
 from e2e.config import ClassifyConfig
+from e2e.decorrelation.config import DecorrelateConfig
+from e2e.jets.config import JetsConfig
+from e2e.low_level.config import AttributionConfig, LadderConfig, ShareConfig
 from rl.config import RefineConfig
 
 
@@ -22,13 +26,24 @@ class ReportConfig(StageConfig):
 
 
 class StudyConfig(StageConfig):
-    """A study: every stage's configuration; `{folder}` in a text stands for `folder`."""
+    """A study: the configuration of every stage that it runs; absent ones are left out.
+
+    `{folder}` in a text stands for `folder`.
+    """
 
     folder: Path = Field(Path("runs/demo"), description="folder of the study")
     title: str = Field("Diphoton study", description="heading of the report")
-    simulate: SimulateConfig | None = Field(None, description="simulation; absent: none")
+    simulate: SimulateConfig | None = Field(None, description="simulation")
     preprocess: dict[str, PreprocessConfig] = Field(
         {}, description="event stores to make, by name; section preprocess.NAME of the file"
     )
-    classify: ClassifyConfig = Field(description="classifier")
-    rl: RefineConfig = Field(description="agent")
+    classify: ClassifyConfig | None = Field(None, description="classifier")
+    compare: CompareConfig | None = Field(None, description="all networks and baselines")
+    decorrelate: DecorrelateConfig | None = Field(None, description="mass decorrelation")
+    share: ShareConfig | None = Field(None, description="crystals' shares, judged")
+    attribution: AttributionConfig | None = Field(None, description="which crystals decide")
+    ladder: LadderConfig | None = Field(
+        None, description="what low-level outputs add for energy and position"
+    )
+    jets: JetsConfig | None = Field(None, description="quark and gluon jets")
+    rl: RefineConfig | None = Field(None, description="agent")

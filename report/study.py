@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import data.preprocessing.stage
 import data.simulation.stage
-import e2e.classify
 import report.build
-import rl.refine
 from common.files import write_json
 from common.progress import log
 from report.config import ReportConfig, StudyConfig
+
+# Sections of a study after its stores are made, in the order in which they are run.
+_STAGES = {
+    "classify": "e2e.classify",
+    "compare": "e2e.comparison.stage",
+    "decorrelate": "e2e.decorrelation.stage",
+    "share": "e2e.low_level.shares.stage",
+    "attribution": "e2e.low_level.attribution.stage",
+    "ladder": "e2e.low_level.ladder.stage",
+    "jets": "e2e.jets.stage",
+    "rl": "rl.refine",
+}
 
 
 def run(config: StudyConfig) -> None:
@@ -24,8 +35,10 @@ def run(config: StudyConfig) -> None:
         steps.append(("simulate", data.simulation.stage.run, config.simulate))
     for name, settings in config.preprocess.items():
         steps.append((f"preprocess {name}", data.preprocessing.stage.run, settings))
-    steps.append(("classify", e2e.classify.run, config.classify))
-    steps.append(("rl", rl.refine.run, config.rl))
+    for name, module in _STAGES.items():
+        settings = getattr(config, name)
+        if settings is not None:
+            steps.append((name, import_module(module).run, settings))
     seconds: dict[str, float] = {}
     for name, stage, settings in steps:
         log.info("== %s", name)
