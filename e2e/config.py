@@ -176,8 +176,8 @@ class SplitConfig(StageConfig):
 class TreeConfig(StageConfig):
     """The boosted tree on kinematics, shower shapes and isolation."""
 
-    iterations: int = Field(150, gt=0, description="boosting rounds")
-    learning_rate: float = Field(0.08, gt=0, description="shrinkage")
+    iterations: int = Field(300, gt=0, description="boosting rounds")
+    learning_rate: float = Field(0.04, gt=0, description="shrinkage")
     max_leaf_nodes: int = Field(15, gt=1, description="leaves per tree")
     min_samples_leaf: int = Field(20, gt=0, description="events per leaf")
     l2: float = Field(1.0, ge=0, description="L2 regularisation")

@@ -57,9 +57,7 @@ class CompareConfig(StageConfig):
         3, ge=1, description="trainings of the best network, of different seeds; their mean too"
     )
     split: SplitConfig = Field(SplitConfig(), description="split")
-    tree: TreeConfig = Field(
-        TreeConfig(iterations=300, learning_rate=0.04), description="boosted trees"
-    )
+    tree: TreeConfig = Field(TreeConfig(), description="boosted trees")
     curve: CurveConfig = Field(CurveConfig(), description="learning curves")
     bootstrap: int = Field(200, ge=2, description="replicas for errors")
     background_efficiencies: list[float] = Field(
