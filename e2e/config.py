@@ -141,7 +141,7 @@ class TrainingConfig(StageConfig):
         "background of a batch (arXiv:2001.05310)",
     )
     decorrelation_weight: float = Field(
-        10.0, ge=0, description="weight of that penalty against the cross entropy"
+        2.0, ge=0, description="weight of that penalty against the cross entropy"
     )
     augment: bool = Field(True, description="random phi flips and z mirrors of whole events")
     precision: Literal["auto", "float32", "bfloat16"] = Field(

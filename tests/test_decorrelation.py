@@ -46,7 +46,7 @@ def test_every_variant_is_trained_and_judged_on_the_same_events(
     metrics = json.loads((finished.output / "metrics.json").read_text())
     names = [variant.name for variant in variants(finished)]
     assert names[0] == REFERENCE
-    assert {"scaled", "scaled_disco_10", "raw", "mass", "mass_disco_5", "tree_mass"} <= set(names)
+    assert {"scaled", "scaled_disco_2", "raw", "mass", "mass_disco_5", "tree_mass"} <= set(names)
     for key in ("auc", "mass_sculpting", "distance_correlation"):
         assert list(metrics[key]) == names
     assert all(

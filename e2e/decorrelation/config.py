@@ -16,20 +16,20 @@ class DecorrelateConfig(StageConfig):
     store: Path = Field(description="event store with labels 0 γγ, 1 H→γγ, 2 γ+jet")
     output: Path = Field(Path("runs/decorrelate"), description="run folder")
     weights: list[float] = Field(
-        [1.0, 10.0, 100.0],
+        [0.5, 2.0, 8.0],
         min_length=1,
         description="weights of the DisCo penalty on raw inputs with m_gg",
     )
     raw_weights: list[float] = Field(
-        [10.0], description="weights of the DisCo penalty on raw images"
+        [2.0], description="weights of the DisCo penalty on raw images"
     )
     scaled_weights: list[float] = Field(
-        [10.0], description="weights of the DisCo penalty on scaled and cut inputs"
+        [2.0], description="weights of the DisCo penalty on scaled and cut inputs"
     )
     inputs: InputConfig = Field(InputConfig(), description="the mass-blind images")
     network: NetworkConfig = Field(NetworkConfig(), description="network")
     training: TrainingConfig = Field(
-        TrainingConfig(batch_size=256),
+        TrainingConfig(batch_size=512),
         description="training, the same for all; the penalty is of one batch's background",
     )
     split: SplitConfig = Field(SplitConfig(), description="split")
