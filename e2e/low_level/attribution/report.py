@@ -212,7 +212,7 @@ def _deletion(folder: RunFolder, metrics: dict[str, Any], simulation: bool) -> N
         axis.set(xlabel="part of the filled pixels emptied")
         axis.set_ylabel(f"{title}, {PAIR_TITLES[metrics['pair']]}")
         label(axis, simulation)
-    axes[0, 0].legend(fontsize=9)
+    axes[0, 1].legend(fontsize=9, loc="center right", bbox_to_anchor=(1.0, 0.36))
     figure.tight_layout()
     folder.save_figure(
         figure, "deletion",
