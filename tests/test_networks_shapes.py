@@ -46,7 +46,9 @@ def test_shapes_join_the_head_and_leave_the_embedding_alone(inputs: EventInputs)
 
 
 def test_a_network_without_context_does_not_ask_for_it(inputs: EventInputs) -> None:
-    network = build_network(SMALL.model_copy(update={"context_widths": []}), InputConfig())
+    network = build_network(
+        SMALL.model_copy(update={"context_widths": []}), InputConfig(shapes=False)
+    )
     assert set(network.needs) == {"crops", "kinematics"}
     assert network(inputs.batch(np.arange(4), network.needs)).shape == (4, 3)
 
