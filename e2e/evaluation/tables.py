@@ -10,7 +10,7 @@ from e2e.evaluation.scores import PAIR_TITLES, PAIRS
 MODEL_TITLES = {
     "kinematics": "kinematics network",
     "tree": "boosted tree, shapes + isolation",
-    "network": "network: crops + context + shapes",
+    "network": "network on images",
     "network + tree": "mean of network and tree",
 }
 
