@@ -16,7 +16,10 @@ from report.config import ReportConfig
 from report.stores import store_sections
 
 # The order in which data flows; folders of other names follow by name.
-_ORDER = ("simulate", "preprocess", "classify", "rl", "apply")
+_ORDER = (
+    "simulate", "preprocess", "classify", "compare", "decorrelate", "share", "attribution",
+    "ladder", "jets", "rl", "apply",
+)  # fmt: skip
 
 
 def run(config: ReportConfig) -> Path:
