@@ -100,7 +100,7 @@ def launch(
         process.start()
         started.append(process)
     for process in started:
-        process.join(40)
+        process.join(300)
     return [process.exitcode for process in started]
 
 
