@@ -343,7 +343,19 @@ def test_a_loss_that_is_not_a_number_ends_the_training(
 
 
 def test_benchmark_runs(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    words = ["train.py", "--events", "256", "--seconds", "0.01", "--rounds", "1", "--device", "cpu"]
+    words = [
+        "train.py",
+        "--events",
+        "128",
+        "--batch-size",
+        "16",
+        "--seconds",
+        "0.01",
+        "--rounds",
+        "1",
+        "--device",
+        "cpu",
+    ]
     monkeypatch.setattr("sys.argv", words)
     monkeypatch.setattr("benchmarks.train._TURN", 1)
     benchmarks.train.main()
