@@ -119,15 +119,15 @@ STAGES = (
     Stage(
         "rl",
         "train the agent that refines the photons, its peers and its control",
-        "rl.config:RefineConfig",
-        "rl.refine:run",
+        "rl.refinement.config:RefineConfig",
+        "rl.refinement.refine:run",
         "rl --config configs/demo.yaml",
     ),
     Stage(
         "apply",
         "run a trained chain on files: scores, refined photons, event pictures",
-        "rl.config:ApplyConfig",
-        "rl.apply:run",
+        "rl.refinement.config:ApplyConfig",
+        "rl.refinement.apply:run",
         "apply --input DoublePhoton.ig --classifier runs/demo/classify --agent runs/demo/rl",
     ),
     Stage(

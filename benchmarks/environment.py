@@ -18,11 +18,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from envs.dynamics import RefinementDynamics
-from envs.faces import make_dynamics
-from envs.photon_env import PhotonRefinementEnv
-from envs.sb3_env import PhotonRefinementVecEnv
-from envs.vector_env import PhotonRefinementVectorEnv
+from envs.faces.sb3 import DynamicsVecEnv
+from envs.refinement.dynamics import RefinementDynamics
+from envs.refinement.env import PhotonRefinementEnv, PhotonRefinementVectorEnv, make_dynamics
 
 BLOCKS = {
     "the shipped sample's observation": [
@@ -56,7 +54,7 @@ def faces(
     """A function per face that takes one step of all environments."""
     native = PhotonRefinementVectorEnv(n_envs, dynamics=dynamics)
     native.reset(seed=0)
-    sb3 = PhotonRefinementVecEnv(n_envs, dynamics=dynamics)
+    sb3 = DynamicsVecEnv(dynamics, n_envs)
     sb3.reset()
     dummy = DummyVecEnv([lambda: PhotonRefinementEnv(dynamics=dynamics)] * n_envs)
     dummy.reset()

@@ -7,6 +7,6 @@ ID = "PhotonRefinement-v1"
 if ID not in registry:
     register(
         ID,
-        entry_point="envs.photon_env:PhotonRefinementEnv",
-        vector_entry_point="envs.vector_env:PhotonRefinementVectorEnv",
+        entry_point="envs.refinement.env:PhotonRefinementEnv",
+        vector_entry_point="envs.refinement.env:PhotonRefinementVectorEnv",
     )

@@ -14,7 +14,7 @@ from e2e.config import ClassifyConfig
 from e2e.decorrelation.config import DecorrelateConfig
 from e2e.jets.config import JetsConfig
 from e2e.low_level.config import AttributionConfig, LadderConfig, ShareConfig
-from rl.config import RefineConfig
+from rl.refinement.config import RefineConfig
 
 
 class ReportConfig(StageConfig):

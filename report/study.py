@@ -23,7 +23,7 @@ _STAGES = {
     "attribution": "e2e.low_level.attribution.stage",
     "ladder": "e2e.low_level.ladder.stage",
     "jets": "e2e.jets.stage",
-    "rl": "rl.refine",
+    "rl": "rl.refinement.refine",
 }
 
 

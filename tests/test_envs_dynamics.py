@@ -10,9 +10,9 @@ import pytest
 
 from common.config import build
 from common.errors import ConfigError
-from envs.config import EnvironmentConfig
-from envs.dynamics import RefinementDynamics
-from envs.sample import read_sample
+from envs.refinement.config import EnvironmentConfig
+from envs.refinement.dynamics import RefinementDynamics
+from envs.refinement.sample import read_sample
 
 
 def _dynamics(**settings: object) -> RefinementDynamics:

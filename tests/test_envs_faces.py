@@ -14,11 +14,11 @@ from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 import envs
 from common.errors import ConfigError
-from envs.dynamics import RefinementDynamics
-from envs.faces import draw_photons, make_dynamics
-from envs.sample import SHIPPED
-from envs.sb3_env import PhotonRefinementVecEnv
-from envs.vector_env import PhotonRefinementVectorEnv
+from envs.faces.sb3 import DynamicsVecEnv
+from envs.faces.starts import draw_starts
+from envs.refinement.dynamics import RefinementDynamics
+from envs.refinement.env import PhotonRefinementVectorEnv, make_dynamics
+from envs.refinement.sample import SHIPPED
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_all_faces_agree_step_by_step(dynamics: RefinementDynamics) -> None:
     n, seed = 5, 11
     singles = [gym.make(envs.ID) for _ in range(n)]
     vector = gym.make_vec(envs.ID, num_envs=n)
-    sb3 = PhotonRefinementVecEnv(n)
+    sb3 = DynamicsVecEnv(dynamics, n)
     sb3.seed(seed)
     alone = np.stack([env.reset(seed=seed + i)[0] for i, env in enumerate(singles)])
     together, infos = vector.reset(seed=seed)
@@ -150,11 +150,11 @@ def test_options_choose_the_photon() -> None:
 
 def test_drawn_photons_are_uniform_and_differ_between_environments() -> None:
     seeds = np.arange(20000, dtype=np.uint64)
-    photons = draw_photons(seeds, np.zeros_like(seeds), 100)
+    photons = draw_starts(seeds, np.zeros_like(seeds), 100)
     counts = np.bincount(photons, minlength=100)
     assert counts.min() > 140
     assert counts.max() < 260
-    later = draw_photons(seeds, np.ones_like(seeds), 100)
+    later = draw_starts(seeds, np.ones_like(seeds), 100)
     assert np.mean(photons == later) < 0.02
 
 

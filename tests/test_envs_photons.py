@@ -14,12 +14,12 @@ from common.config import build
 from common.errors import ConfigError, InputError
 from data.detector.edges import MODULE_EDGES, edge_distances
 from data.store import EventStore
-from envs.config import EnvironmentConfig
-from envs.gather import gather_photons
-from envs.observation import CLIP, ObservationModel
-from envs.photons import PhotonTable, concatenate, wrap_crystals
-from envs.sample import read_sample, write_sample
-from envs.shower import ShowerTemplate, residual_image
+from envs.photons.gather import gather_photons
+from envs.photons.table import PhotonTable, concatenate, wrap_crystals
+from envs.refinement.config import EnvironmentConfig
+from envs.refinement.observation import CLIP, ObservationModel
+from envs.refinement.sample import read_sample, write_sample
+from envs.refinement.shower import ShowerTemplate, residual_image
 from tests.synthetic_photons import write_pairs
 
 

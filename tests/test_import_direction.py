@@ -40,7 +40,7 @@ TRUTH_READERS = {
     "e2e/labels.py",
     "e2e/jets/labels.py",
     "e2e/low_level/targets.py",
-    "envs/truth.py",
+    "envs/photons/truth.py",
 }
 READS_TRUTH = re.compile(r"\.truth\(|\.truth_event\(|[\"']truth/")
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from common.config import build
-from envs.dynamics import RefinementDynamics
-from envs.faces import make_dynamics
-from envs.sb3_env import PhotonRefinementVecEnv
-from rl.agents import ALGORITHMS, BatchNoise, make_agent, policy_of
-from rl.config import AgentConfig
-from rl.episodes import roll_out
-from rl.training import energy_resolution, train_agent
+from envs.faces.sb3 import DynamicsVecEnv
+from envs.refinement.dynamics import RefinementDynamics
+from envs.refinement.env import make_dynamics
+from rl.learning.agents import ALGORITHMS, BatchNoise, make_agent, policy_of
+from rl.learning.training import train_agent
+from rl.refinement.config import AgentConfig
+from rl.refinement.episodes import energy_resolution, measure, roll_out
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def test_noise_is_gaussian_and_drawn_at_once() -> None:
 
 @pytest.mark.parametrize("algorithm", list(ALGORITHMS))
 def test_every_algorithm_trains_by_its_key(algorithm: str, dynamics: RefinementDynamics) -> None:
-    agent, curve = train_agent(dynamics, dynamics, _config(algorithm=algorithm), seed=0, points=2)
+    agent, curve = train_agent(dynamics, _config(algorithm=algorithm), 0, measure(dynamics), 2)
     assert type(agent).__name__ == algorithm
     assert agent._n_updates == 32
     assert [point["updates"] for point in curve] == [16, 32]
@@ -61,7 +61,7 @@ def test_every_algorithm_trains_by_its_key(algorithm: str, dynamics: RefinementD
 
 
 def test_policy_is_the_agents_own_deterministic_prediction(dynamics: RefinementDynamics) -> None:
-    agent = make_agent(PhotonRefinementVecEnv(8, dynamics=dynamics), _config(), seed=0)
+    agent = make_agent(DynamicsVecEnv(dynamics, 8), _config(), seed=0)
     observation = dynamics.observe(dynamics.start(np.arange(20)))
     expected, _ = agent.predict(observation, deterministic=True)
     np.testing.assert_allclose(policy_of(agent)(observation), expected, atol=1e-6)
@@ -69,7 +69,7 @@ def test_policy_is_the_agents_own_deterministic_prediction(dynamics: RefinementD
 
 def test_equal_seeds_give_equal_agents(dynamics: RefinementDynamics) -> None:
     first, second = (
-        policy_of(train_agent(dynamics, dynamics, _config(), seed=5, points=1)[0]) for _ in range(2)
+        policy_of(train_agent(dynamics, _config(), 5, measure(dynamics), 1)[0]) for _ in range(2)
     )
     observation = dynamics.observe(dynamics.start(np.arange(50)))
     np.testing.assert_array_equal(first(observation), second(observation))
@@ -77,7 +77,7 @@ def test_equal_seeds_give_equal_agents(dynamics: RefinementDynamics) -> None:
 
 def test_learning_rate_falls_to_its_end(dynamics: RefinementDynamics) -> None:
     config = _config(learning_rate=1e-3, final_learning_rate=1e-5)
-    agent, _ = train_agent(dynamics, dynamics, config, seed=0, points=1)
+    agent, _ = train_agent(dynamics, config, 0, measure(dynamics), 1)
     assert agent.lr_schedule(1.0) == pytest.approx(1e-3)
     assert agent.lr_schedule(0.0) == pytest.approx(1e-5)
 
@@ -94,7 +94,7 @@ def test_agent_improves_photons_it_never_saw() -> None:
         updates=640, environments=512, batch_size=256, buffer_size=40_000, hidden=[64, 64],
         learning_rate=3e-3,
     )  # fmt: skip
-    agent, curve = train_agent(train, held_out, config, seed=0, points=4)
+    agent, curve = train_agent(train, config, 0, measure(held_out), 4)
     target = held_out.table.target
     before = energy_resolution(np.zeros_like(target), target)
     after = energy_resolution(roll_out(held_out, policy_of(agent)).final, target)

@@ -18,16 +18,16 @@ from e2e.config import InputConfig, NetworkConfig
 from e2e.low_level.regression import train
 from e2e.networks import build_network
 from e2e.training.checkpoint import save_classifier
-from envs.config import EnvironmentConfig
-from envs.dynamics import RefinementDynamics
-from envs.low_level import low_level_outputs
-from envs.observation import ObservationModel
-from envs.sb3_env import PhotonRefinementVecEnv
-from rl.agents import make_agent
-from rl.apply import run
-from rl.config import AgentConfig, ApplyConfig, RegressionConfig
-from rl.refiner import FOLDER, Refiner
-from rl.samples import read_photons
+from envs.faces.sb3 import DynamicsVecEnv
+from envs.photons.low_level import low_level_outputs
+from envs.refinement.config import EnvironmentConfig
+from envs.refinement.dynamics import RefinementDynamics
+from envs.refinement.observation import ObservationModel
+from rl.learning.agents import make_agent
+from rl.refinement.apply import run
+from rl.refinement.config import AgentConfig, ApplyConfig, RegressionConfig
+from rl.refinement.refiner import FOLDER, Refiner
+from rl.refinement.samples import read_photons
 from tests.synthetic_photons import write_pairs
 
 
@@ -55,7 +55,7 @@ def _refiner(folder: Path, store: Path, classifier: Path) -> Refiner:
     observation = ObservationModel.fit(table, environment)
     dynamics = RefinementDynamics(table, observation, environment)
     agent = make_agent(
-        PhotonRefinementVecEnv(4, dynamics=dynamics),
+        DynamicsVecEnv(dynamics, 4),
         build(AgentConfig, {"hidden": [8], "buffer_size": 10}), seed=0,
     )  # fmt: skip
     refiner = Refiner(

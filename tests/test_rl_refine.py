@@ -9,14 +9,14 @@ import h5py
 import numpy as np
 import pytest
 
-import rl.networks
+import rl.refinement.networks
 from common.config import build
 from common.errors import InputError
 from data.store import EventStore, StoreWriter
-from rl.config import RefineConfig
-from rl.refine import METHODS, run
-from rl.refiner import Refiner
-from rl.samples import read_photons, split_by_group
+from rl.refinement.config import RefineConfig
+from rl.refinement.refine import METHODS, run
+from rl.refinement.refiner import Refiner
+from rl.refinement.samples import read_photons, split_by_group
 from tests.synthetic_photons import write_pairs
 
 SMALL: dict[str, Any] = {
@@ -135,7 +135,7 @@ def test_an_interrupted_run_goes_on_to_the_same_result(
     def refuse(*_: Any) -> None:
         raise AssertionError("what is there must not be made again")
 
-    monkeypatch.setattr(rl.networks.regression, "train_out_of_fold", refuse)
+    monkeypatch.setattr(rl.refinement.networks.regression, "train_out_of_fold", refuse)
     before = (config.output / "parts" / "agent.zip").stat().st_mtime_ns
     again = run(config)
     assert (config.output / "parts" / "agent.zip").stat().st_mtime_ns == before
@@ -146,7 +146,7 @@ def test_an_interrupted_run_goes_on_to_the_same_result(
 def test_a_complete_run_is_not_repeated(
     config: RefineConfig, metrics: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rl.networks, "prepare", None)
+    monkeypatch.setattr(rl.refinement.networks, "prepare", None)
     assert run(config)["photons"]["agent"] == metrics["photons"]["agent"]
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from common.config import build
 from e2e.low_level.regression import Regression, fold_of, train, train_out_of_fold
-from envs.config import EnvironmentConfig
-from rl.config import RegressionConfig
+from envs.refinement.config import EnvironmentConfig
+from rl.refinement.config import RegressionConfig
 
 ENVIRONMENT = build(EnvironmentConfig)
 

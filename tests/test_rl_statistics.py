@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from data.store import EventStore
-from envs.gather import gather_photons
-from envs.photons import PhotonTable
-from rl import statistics
-from rl.evaluation import Sample, gain_shares, mass_metrics, photon_metrics
-from rl.pairs import Pairs, corrected
+from envs.photons.gather import gather_photons
+from envs.photons.table import PhotonTable
+from rl.evaluation import statistics
+from rl.evaluation.metrics import Sample, gain_shares, mass_metrics, photon_metrics
+from rl.evaluation.pairs import Pairs, corrected
 from tests.synthetic_photons import write_pairs
 
 

@@ -1,0 +1,194 @@
+"""The one dynamics of the environment, on arrays: every face of it calls these functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import ConfigError
+from envs.photons.table import PhotonTable
+from envs.refinement.config import EnvironmentConfig
+from envs.refinement.observation import CLIP, ObservationModel
+from envs.refinement.reward import REWARDS, TruthDistance
+from envs.refinement.shower import IMAGE, residual_image
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+
+ACTION_NAMES = ("log_energy", "u", "v")
+_CORRECTION_SCALE = np.float32(3.0)
+
+
+@dataclass(frozen=True)
+class Hypotheses:
+    """m episodes under way.
+
+    Attributes
+    ----------
+    photon
+        (m,) row of the photon table.
+    correction
+        (m, 3) hypothesis: change of log energy, u and v from the standard reconstruction.
+    step
+        (m,) steps taken.
+    distance
+        (m,) distance to the truth; 0 without truth. Not part of the observation.
+    """
+
+    photon: IntArray
+    correction: FloatArray
+    step: IntArray
+    distance: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.photon)
+
+
+class RefinementDynamics:
+    """Start, observe and step any number of episodes at once.
+
+    Parameters
+    ----------
+    table
+        Photons to draw from.
+    model
+        Fitted observation model.
+    config
+        Steps, ranges and reward.
+    with_reward
+        False where the truth is unknown: rewards are then 0.
+
+    Raises
+    ------
+    ConfigError
+        If rewards are wanted without truth, or a block's data is missing.
+    """
+
+    def __init__(
+        self,
+        table: PhotonTable,
+        model: ObservationModel,
+        config: EnvironmentConfig,
+        with_reward: bool = True,
+    ) -> None:
+        self.start_name = "photon"
+        self.action_names = ACTION_NAMES
+        self.observation_bound = CLIP
+        self.table = table
+        self.model = model
+        self.config = config
+        self.steps = config.steps
+        self.ranges = np.array(config.ranges, dtype=np.float32)
+        self.largest_step = self.ranges * np.float32(
+            1.0 if config.steps == 1 else config.margin / config.steps
+        )
+        self._constant = model.constant(table)
+        self._start = self._starting_corrections()
+        self._reward = REWARDS[config.reward]
+        self._distance = self._truth_distance() if with_reward else None
+        self._offset = table.offset
+        edge = (table.crop.shape[1] - IMAGE) // 2
+        image = table.crop[:, edge : edge + IMAGE, edge : edge + IMAGE].astype(np.float32)
+        self._image = image.reshape(len(table), -1) / table.energy.astype(np.float32)[:, None]
+        self.observation_names = (
+            *model.names,
+            *(f"correction_{name}" for name in ACTION_NAMES),
+            "step",
+            *(f"residual_{k}" for k in range(IMAGE**2) if model.has_residual),
+        )
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def observation_size(self) -> int:
+        """Length of one observation."""
+        return len(self.observation_names)
+
+    def start(self, which: IntArray) -> Hypotheses:
+        """Open an episode on each of the given photons."""
+        correction = self._start[which]
+        return Hypotheses(
+            photon=which,
+            correction=correction,
+            step=np.zeros(len(which), dtype=np.int64),
+            distance=self._measure(which, correction),
+        )
+
+    def step(
+        self, state: Hypotheses, action: NDArray[np.floating]
+    ) -> tuple[Hypotheses, FloatArray, NDArray[np.bool_]]:
+        """Move each hypothesis by its action, (m, 3) in units of the largest step, clipped to ±1.
+
+        Returns
+        -------
+        state, reward (m,), terminated (m,)
+        """
+        bounded = np.clip(action, -1, 1).astype(np.float32)
+        correction = state.correction + bounded * self.largest_step
+        distance = self._measure(state.photon, correction)
+        after = Hypotheses(state.photon, correction, state.step + 1, distance)
+        if self._distance is None:
+            reward = np.zeros(len(state), dtype=np.float32)
+        else:
+            reward = self._reward(state.distance, distance)
+        return after, reward, after.step >= self.steps
+
+    def observe(self, state: Hypotheses) -> FloatArray:
+        """(m, d) observations, each feature within ±6."""
+        photon = state.photon
+        constant = self._constant[photon]
+        size = constant.shape[1]
+        observation = np.empty((len(state), self.observation_size), dtype=np.float32)
+        observation[:, :size] = constant
+        moved = (state.correction - self._start[photon]) / self.ranges
+        observation[:, size : size + 3] = np.clip(moved * _CORRECTION_SCALE, -CLIP, CLIP)
+        observation[:, size + 3] = state.step / self.steps - 0.5
+        if self.model.has_residual:
+            observation[:, size + 4 :] = self.residual(state)
+        return observation
+
+    def info(self, state: Hypotheses) -> dict[str, NDArray[Any]]:
+        """Photons and hypotheses of the episodes."""
+        return {"photon": state.photon, "correction": state.correction}
+
+    def draw(self, state: Hypotheses) -> NDArray[np.uint8]:
+        """Crystals, expected shower and residual of the first episode, (H, W, 3)."""
+        from envs.refinement.render import draw_hypothesis
+
+        return draw_hypothesis(self, state)
+
+    def residual(self, state: Hypotheses) -> FloatArray:
+        """(m, 49) log-scaled observed minus expected shower at the hypotheses."""
+        photon, correction = state.photon, state.correction
+        expected = self.model.shower.expected(self._offset[photon] + correction[:, 1:])
+        image = residual_image(self._image[photon], expected, correction[:, 0])
+        return np.clip(image, -CLIP, CLIP)
+
+    def images(self, state: Hypotheses) -> tuple[FloatArray, FloatArray]:
+        """Observed and expected (m, 7, 7) shares of the standard energy, for pictures."""
+        expected = self.model.shower.expected(
+            self._offset[state.photon] + state.correction[:, 1:]
+        ) * np.exp(state.correction[:, :1])
+        shape = (len(state), IMAGE, IMAGE)
+        return self._image[state.photon].reshape(shape), expected.reshape(shape)
+
+    def _starting_corrections(self) -> FloatArray:
+        if self.config.start == "standard":
+            return np.zeros((len(self.table), 3), dtype=np.float32)
+        if self.table.regression is None:
+            raise ConfigError("start: regression needs photons with a regression's predictions")
+        return self.table.regression.astype(np.float32)
+
+    def _truth_distance(self) -> TruthDistance:
+        if self.table.target is None or not np.isfinite(self.table.target).all():
+            raise ConfigError("a reward needs photons with truth: take the matched ones only")
+        return TruthDistance(self.table.target, self.config)
+
+    def _measure(self, photon: IntArray, correction: FloatArray) -> FloatArray:
+        if self._distance is None:
+            return np.zeros(len(photon), dtype=np.float32)
+        return self._distance(photon, correction)

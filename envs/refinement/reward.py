@@ -1,0 +1,58 @@
+"""How far a hypothesis is from the truth, and what a step towards it is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.refinement.config import EnvironmentConfig, RewardKind
+
+FloatArray = NDArray[np.float32]
+
+
+class TruthDistance:
+    """Weighted, capped L1 distance of hypotheses to the truth, in units of typical errors.
+
+    d = sum_k weight_k min(|target_k - correction_k| / scale_k, cap), k = log energy, u, v.
+
+    Parameters
+    ----------
+    target
+        (n, 3) true corrections of the table's photons.
+    config
+        Scales, weights and cap.
+    """
+
+    def __init__(self, target: FloatArray, config: EnvironmentConfig) -> None:
+        self._target = target.astype(np.float32)
+        self._scales = np.array(config.scales, dtype=np.float32)
+        self._weights = np.array(config.weights, dtype=np.float32)
+        self._cap = np.float32(config.cap)
+
+    def __call__(self, photon: NDArray[np.int64], correction: FloatArray) -> FloatArray:
+        """(m,) distances of hypotheses `correction` (m, 3) about the photons `photon` (m,)."""
+        error = np.abs(self._target[photon] - correction) / self._scales
+        # Written out, because a matrix product may round differently for other batch sizes.
+        parts = np.minimum(error, self._cap) * self._weights
+        return parts[:, 0] + parts[:, 1] + parts[:, 2]
+
+
+def potential(before: FloatArray, after: FloatArray) -> FloatArray:
+    """What the step took off the distance."""
+    return before - after
+
+
+def negative_distance(before: FloatArray, after: FloatArray) -> FloatArray:
+    """Minus the distance that is left: an expected reward is then a predicted error."""
+    return -after
+
+
+Reward = Callable[[FloatArray, FloatArray], FloatArray]
+
+#: Reward of a step by the distances before and after it.
+REWARDS: dict[RewardKind, Reward] = {
+    "potential": potential,
+    "negative_distance": negative_distance,
+}

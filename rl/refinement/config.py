@@ -1,0 +1,72 @@
+"""Configuration of the agent's training, of its peers, and of applying them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from common.config import StageConfig
+from e2e.low_level.regression import RegressionConfig as LowLevelRegressionConfig
+from envs.refinement.config import EnvironmentConfig
+from rl.learning.config import AgentConfig
+
+
+class RegressionConfig(LowLevelRegressionConfig):
+    """The supervised networks: baseline, peer, and the prediction the agent is shown."""
+
+    networks: int = Field(
+        3, ge=1, description="networks whose mean is the peer: a single one scatters by its seed"
+    )
+
+
+class RefinementEvaluationConfig(StageConfig):
+    """Metrics, controls, rollouts."""
+
+    test_fraction: float = Field(
+        0.25, gt=0, lt=1, description="share of the training store's events held out"
+    )
+    bootstrap: int = Field(200, ge=2, description="replicas for errors")
+    curve_points: int = Field(10, ge=1, description="points of the learning curve")
+    rollout_events: int = Field(40, ge=0, description="events in rollouts.h5")
+    rollout_noise: float = Field(0.15, ge=0, description="action noise of the noisy rollouts")
+    rollout_copies: int = Field(4, ge=0, description="noisy rollouts per photon")
+
+
+class RefineConfig(StageConfig):
+    """Train an agent that refines photons, its supervised peers and its control."""
+
+    train_store: Path = Field(
+        description="event store of photon pairs flat in pt and eta (the photon gun)"
+    )
+    store: Path = Field(description="event store to refine and to judge the mass on")
+    classifier: Path | None = Field(
+        None, description="run folder or checkpoint of `classify`; without: no low-level outputs"
+    )
+    output: Path = Field(Path("runs/rl"), description="run folder")
+    environment: EnvironmentConfig = Field(
+        default_factory=EnvironmentConfig, description="environment"
+    )
+    agent: AgentConfig = Field(AgentConfig(), description="agent")
+    regression: RegressionConfig = Field(
+        default_factory=RegressionConfig, description="supervised networks"
+    )
+    evaluation: RefinementEvaluationConfig = Field(
+        RefinementEvaluationConfig(), description="evaluation"
+    )
+    workers: int = Field(2, ge=1, description="networks trained side by side in processes")
+    seed: int = Field(0, ge=0, description="seed of split, networks and exploration")
+
+
+class ApplyConfig(StageConfig):
+    """Run a trained chain on files: scores, refined photons, event pictures."""
+
+    input: list[Path] = Field(description="CMS or simulated files, or an event store")
+    classifier: Path = Field(description="run folder or checkpoint of `classify`")
+    agent: Path = Field(description="run folder of `rl`")
+    output: Path = Field(Path("runs/apply"), description="run folder")
+    selection: Literal["pair", "diphoton2012", "diphoton2012_id"] = Field(
+        "diphoton2012", description="events to refine; pair: any two standard clusters"
+    )
+    pictures: int = Field(20, ge=0, description="event pictures to draw at most")
