@@ -75,7 +75,7 @@ class RefinementDynamics:
         with_reward: bool = True,
     ) -> None:
         self.start_name = "photon"
-        self.action_names = ACTION_NAMES
+        self.action_names: tuple[str, ...] = ACTION_NAMES
         self.observation_bound = CLIP
         self.table = table
         self.model = model
