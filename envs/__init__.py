@@ -1,12 +1,14 @@
-"""The photon refinement environment; importing this package registers it with Gymnasium."""
+"""Environments for photons; importing this package registers them with Gymnasium."""
 
 from gymnasium.envs.registration import register, registry
 
 ID = "PhotonRefinement-v1"
 
-if ID not in registry:
-    register(
-        ID,
-        entry_point="envs.refinement.env:PhotonRefinementEnv",
-        vector_entry_point="envs.refinement.env:PhotonRefinementVectorEnv",
-    )
+#: Id with version, and the module and stem of its classes: `<stem>Env` and `<stem>VectorEnv`.
+ENVIRONMENTS = {
+    ID: "envs.refinement.env:PhotonRefinement",
+}
+
+for _id, _stem in ENVIRONMENTS.items():
+    if _id not in registry:
+        register(_id, entry_point=f"{_stem}Env", vector_entry_point=f"{_stem}VectorEnv")
