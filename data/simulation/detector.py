@@ -19,6 +19,7 @@ from data.simulation.pileup import UNDERLYING_EVENTS, VERTEX_SPREAD, MinimumBias
 from data.simulation.profiles import join
 from data.simulation.readout import read_barrel, read_endcap, read_hcal, total_energy
 from data.simulation.response import Response, simulate_response
+from data.simulation.shower_profile import ShowerRecord
 from data.simulation.tracks import Tracks
 from data.simulation.truth import (
     TrueCrystals,
@@ -117,6 +118,7 @@ def simulate_events(
     vertex_z: FloatArray | None = None,
     *,
     choose: bool = True,
+    record: ShowerRecord | None = None,
 ) -> SimulatedEvents:
     """Simulate N events with their pile-up and reconstruct the standard photons.
 
@@ -128,11 +130,12 @@ def simulate_events(
     rng : random numbers
     vertex_z : (N,) in cm, drawn when absent
     choose : whether photons are seen from the vertex chosen by its tracks, or from the true one
+    record : where prompt photons' showers are noted down, if wanted
     """
     n = len(lists)
     if vertex_z is None:
         vertex_z = rng.normal(0, VERTEX_SPREAD, n)
-    response = simulate_response(lists, vertex_z, rng)
+    response = simulate_response(lists, vertex_z, rng, record)
     n_pileup = rng.poisson(pileup, n)
     overlay = library.draw(n_pileup, rng)
     hits, crystals = _read_out(response, library, overlay, pileup, rng)

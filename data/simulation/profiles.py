@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 WINDOW = 7
 GRID = 32  # impact points per crystal side
 
-_EM = ((0.85, 0.195), (0.15, 1.45))
+#: Weight and radius in barrel crystals of an electromagnetic shower's components.
+EM = ((0.85, 0.195), (0.15, 1.45))
 EM_WIDTHS = (0.88, 1.0, 1.12)  # shower to shower
 EE_CRYSTAL_RATIO = 0.77  # barrel crystal width / endcap crystal width
 _HADRON = ((0.55, 0.6), (0.45, 1.8))
@@ -26,7 +27,7 @@ EM_FIRST, N_EM, HADRON, MIP = 0, len(EM_WIDTHS), 3, 4
 
 
 def corner_integral(
-    x: NDArray[np.float64], y: NDArray[np.float64], radius: float
+    x: NDArray[np.float64], y: NDArray[np.float64], radius: float | NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Integral of R^2 / (pi (r^2 + R^2)^2) over (0, x) x (0, y), odd in both."""
     a, b = np.hypot(x, radius), np.hypot(y, radius)
@@ -50,7 +51,7 @@ def shares(components: tuple[tuple[float, float], ...]) -> NDArray[np.float32]:
 
 
 def _tables(ratio: float) -> NDArray[np.float32]:
-    profiles = [tuple((w, r * s * ratio) for w, r in _EM) for s in EM_WIDTHS]
+    profiles = [tuple((w, r * s * ratio) for w, r in EM) for s in EM_WIDTHS]
     profiles += [tuple((w, r * ratio) for w, r in p) for p in (_HADRON, _MIP)]
     return np.stack([shares(p) for p in profiles])
 

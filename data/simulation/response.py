@@ -17,6 +17,7 @@ from data.simulation.calorimeter import barrel_cells, endcap_cells, tower_cells
 from data.simulation.particles import CHARGE, MASS, PDG_ID, ParticleLists
 from data.simulation.profiles import Cells, join
 from data.simulation.propagation import Electrons
+from data.simulation.shower_profile import ShowerRecord
 from data.simulation.tracks import Tracks, join_tracks, reconstruct, smeared, trackable
 
 FloatArray = NDArray[np.float64]
@@ -89,8 +90,9 @@ class _Particles:
 class _Deposits:
     """Collects the cells of successive groups of showers."""
 
-    def __init__(self, rng: np.random.Generator) -> None:
+    def __init__(self, rng: np.random.Generator, record: ShowerRecord | None = None) -> None:
         self.rng = rng
+        self.record = record
         self.eb: list[Cells] = []
         self.ee: list[Cells] = []
         self.hbhe: list[Cells] = []
@@ -106,6 +108,8 @@ class _Deposits:
         leak += (self.rng.random(n) < TAIL_FRACTION) * self.rng.exponential(TAIL_LEAKAGE, n)
         leak = np.minimum(leak, 0.5)
         profile = profiles.EM_FIRST + self.rng.integers(0, profiles.N_EM, n)
+        if self.record is not None:
+            self.record.add(event, impact, energy, profile, prompt)
         self.ecal(event, impact, energy * (1 - leak), profile, prompt)
         self.hbhe.append(tower_cells(event, impact, energy * leak, 1, self.rng))
 
@@ -126,7 +130,10 @@ class _Deposits:
 
 
 def simulate_response(
-    lists: ParticleLists, vertex_z: FloatArray, rng: np.random.Generator
+    lists: ParticleLists,
+    vertex_z: FloatArray,
+    rng: np.random.Generator,
+    record: ShowerRecord | None = None,
 ) -> Response:
     """Noise-free response to all particles of N events.
 
@@ -135,6 +142,7 @@ def simulate_response(
     lists : N events
     vertex_z : (N,) in cm
     rng : random numbers
+    record : where prompt photons' showers are noted down, if wanted
     """
     species = lists.species
     p = _Particles(
@@ -151,7 +159,7 @@ def simulate_response(
     kind = np.abs(p.pdg)
     photon, electron, muon = kind == 22, kind == 11, kind == 13
     hadron = ~(photon | electron | muon)
-    deposits = _Deposits(rng)
+    deposits = _Deposits(rng, record)
 
     depth_x0 = np.interp(np.abs(p.eta), _MATERIAL_ETA, _MATERIAL_X0)
     # depth of the conversion as a share of the tracker's material; above 1 there is none
@@ -160,6 +168,8 @@ def simulate_response(
 
     _unconverted(p.take(photon & ~converted), deposits)
     radius = _LAYER_RADIUS[np.searchsorted(_LAYER_CUMULATIVE, conversion[converted]).clip(0, 12)]
+    if record is not None:
+        record.conversion_radius[converted] = radius
     ahead = depth_x0[converted] * (1 - conversion[converted])
     legs, leg_tracks, leg_seeds = _conversions(p.take(converted), radius, ahead, rng)
     _radiate_and_stop(*legs, deposits)
