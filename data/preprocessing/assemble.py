@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import awkward as ak
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from data.batch import Collection, EventBatch, Hits
 from data.config import Selection
@@ -164,9 +164,7 @@ def event_groups(batch: EventBatch, context: Context, first_entry: int) -> IntAr
     every entry of every file.
     """
     if batch.truth is not None:
-        process = np.asarray(batch.truth["process"], dtype=np.int64) + 1
-        group = np.asarray(batch.truth["group"], dtype=np.int64) & ((1 << 48) - 1)
-        return (1 << 62) | ((process & 0xFF) << 48) | group
+        return simulated_groups(batch.truth["process"], batch.truth["group"])
     number = batch.event.astype(np.int64) & ((1 << 40) - 1)
     if batch.is_numbered:
         return (1 << 59) | ((batch.run.astype(np.int64) & 0x7FFFF) << 40) | number
@@ -175,6 +173,13 @@ def event_groups(batch: EventBatch, context: Context, first_entry: int) -> IntAr
         return (1 << 61) | (np.int64(context.source & 0xFFFFF) << 40) | entry
     run = batch.run.astype(np.int64) & 0xFFFFF
     return (1 << 60) | (run << 40) | number
+
+
+def simulated_groups(process: ArrayLike, group: ArrayLike) -> IntArray:
+    """Numbers of parton events (N,) that are distinct between processes too."""
+    kind = np.asarray(process, dtype=np.int64) + 1
+    number = np.asarray(group, dtype=np.int64) & ((1 << 48) - 1)
+    return (1 << 62) | ((kind & 0xFF) << 48) | number
 
 
 def _photon_table(photons: Photons, row: IntArray) -> dict[str, NDArray]:

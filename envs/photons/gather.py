@@ -86,9 +86,25 @@ def _gather_hits(
         first, last = np.searchsorted(row, [start, start + _EVENTS_AT_A_TIME])
         part = slice(first, last)
         hits = store.hits("EB", start, start + _EVENTS_AT_A_TIME)
-        crop[part] = photon_crops(hits, row[part] - start, seed[part])
-        density[part] = _density(hits, row[part] - start, seed[part], crop[part])
+        crop[part], density[part] = crops_and_density(hits, row[part] - start, seed[part])
     return crop, density
+
+
+def crops_and_density(
+    hits: Hits, event: NDArray[np.int64], seed: NDArray[np.int64]
+) -> tuple[FloatArray, FloatArray]:
+    """Crops (m, 11, 11) of photons and the density (m,) of their events.
+
+    Parameters
+    ----------
+    hits
+        EB rechits of N events.
+    event, seed
+        (m,) index of each photon's event, and flat EB cell of its seed; both photons of every
+        event belong together in one call.
+    """
+    crop = photon_crops(hits, event, seed)
+    return crop, _density(hits, event, seed, crop)
 
 
 def _density(
