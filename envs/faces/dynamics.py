@@ -9,6 +9,8 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.faces.arrays import like, namespace
+
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -22,7 +24,8 @@ class Dynamics(Protocol[S]):
 
     Every face (Gymnasium's `Env` and `VectorEnv`, stable-baselines3's `VecEnv`) calls these
     functions, so that an environment is written once. They draw no random numbers: what an episode
-    starts from is chosen by the face, by a hash of its seed.
+    starts from is chosen by the face, by a hash of its seed. Arrays may be tensors of torch where
+    the dynamics keeps its own so (`envs.faces.arrays`).
 
     Attributes
     ----------
@@ -58,19 +61,24 @@ class Dynamics(Protocol[S]):
         """What infos tell, each with m rows; never the truth."""
 
     def draw(self, state: S) -> NDArray[np.uint8]:
-        """The first episode as an image, (H, W, 3)."""
+        """The first episode as an image, (H, W, 3); `envs.faces.pictures` makes one of a figure."""
 
 
 def rows(state: S, which: NDArray[Any]) -> S:
     """The chosen episodes."""
-    return replace(state, **{f.name: getattr(state, f.name)[which] for f in fields(state)})  # type: ignore[arg-type, type-var]
+
+    def chosen(values: Any) -> Any:
+        return values[like(which, values)]
+
+    return replace(state, **{f.name: chosen(getattr(state, f.name)) for f in fields(state)})  # type: ignore[arg-type, type-var]
 
 
 def merge(state: S, fresh: S, mask: BoolArray) -> S:
     """Episodes with those in the mask replaced by fresh ones."""
     merged = {}
     for field in fields(state):  # type: ignore[arg-type]
-        values = getattr(state, field.name).copy()
-        values[mask] = getattr(fresh, field.name)
+        old = getattr(state, field.name)
+        values = namespace(old).asarray(old, copy=True)
+        values[like(mask, values)] = getattr(fresh, field.name)
         merged[field.name] = values
     return replace(state, **merged)  # type: ignore[type-var]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
+from envs.faces.arrays import host
 from envs.faces.dynamics import Dynamics
 from envs.faces.vector import DynamicsVectorEnv
 
@@ -20,7 +21,7 @@ class DynamicsVecEnv(VecEnv):
     Parameters
     ----------
     dynamics
-        The rules.
+        The rules; if they are kept on tensors, what they say is copied to NumPy arrays here.
     num_envs
         Environments.
     render_mode
@@ -49,7 +50,7 @@ class DynamicsVecEnv(VecEnv):
         observation, _ = self.vector_env.reset(seed=seeds)  # type: ignore[arg-type]
         self._reset_seeds()
         self._reset_options()
-        return observation
+        return host(observation)
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Keep the actions for `step_wait`."""
@@ -57,15 +58,23 @@ class DynamicsVecEnv(VecEnv):
 
     def step_wait(self) -> VecEnvStepReturn:
         """Step; an ended episode's last observation is in its info."""
-        observation, reward, done, _, infos = self.vector_env.step(self._actions)
+        *found, _, infos = self.vector_env.step(self._actions)
+        observation, reward, done = (host(values) for values in found)
         if not done.any():
             return observation, reward, done, self._no_news
-        last = infos["final_obs"]
+        last = host(infos["final_obs"])
         news = [{"terminal_observation": last[i]} if done[i] else {} for i in range(self.num_envs)]
         return observation, reward, done, news
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Close the window, if there is one."""
+        self.vector_env.close()
+
+    def render(self, mode: str | None = None) -> NDArray[np.uint8] | None:
+        """All pictures as one; None if a window shows them, after every step."""
+        if self.render_mode == "human":
+            return None
+        return super().render(mode)
 
     def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
         """One picture per environment."""

@@ -10,6 +10,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from envs.faces.dynamics import Dynamics
+from envs.faces.pictures import RENDER_MODES, Window
 from envs.faces.starts import Starts
 
 Observation = NDArray[np.float32]
@@ -34,10 +35,11 @@ class DynamicsEnv(gym.Env[Observation, NDArray[np.float32]]):
     dynamics
         The rules.
     render_mode
-        `"rgb_array"` draws the state of the episode; or None.
+        `"rgb_array"`: `render` returns a picture of the episode's state; `"human"`: a window, or
+        the output of a notebook's cell, shows it after every reset and step; or None.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 2}  # noqa: RUF012 - Gymnasium's form
+    metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 2}  # noqa: RUF012 - Gymnasium's form
 
     def __init__(self, dynamics: Dynamics[Any], render_mode: str | None = None) -> None:
         self.render_mode = render_mode
@@ -46,6 +48,7 @@ class DynamicsEnv(gym.Env[Observation, NDArray[np.float32]]):
         self.action_space = action_space(dynamics)
         self._starts: Starts | None = None
         self._state: Any = None
+        self._window = Window(type(self).__name__, self.metadata["render_fps"])
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -64,6 +67,8 @@ class DynamicsEnv(gym.Env[Observation, NDArray[np.float32]]):
         else:
             which = self._starts.draw(len(self.dynamics))
         self._state = self.dynamics.start(which)
+        if self.render_mode == "human":
+            self.render()
         return self._observe(), self._info()
 
     def step(
@@ -71,13 +76,22 @@ class DynamicsEnv(gym.Env[Observation, NDArray[np.float32]]):
     ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Act once."""
         self._state, reward, terminated = self.dynamics.step(self._current, action[None])
+        if self.render_mode == "human":
+            self.render()
         return self._observe(), float(reward[0]), bool(terminated[0]), False, self._info()
 
     def render(self) -> Any:
-        """The state of the episode as an RGB image, (H, W, 3) uint8."""
+        """The episode's state as an RGB image, (H, W, 3) uint8; None if it went to a window."""
         if self.render_mode is None:
             return None
-        return self.dynamics.draw(self._current)
+        image = self.dynamics.draw(self._current)
+        if self.render_mode == "rgb_array":
+            return image
+        return self._window.show(image)
+
+    def close(self) -> None:
+        """Close the window, if there is one."""
+        self._window.close()
 
     @property
     def _current(self) -> Any:

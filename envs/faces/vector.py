@@ -11,7 +11,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from envs.faces.arrays import host, like, namespace
 from envs.faces.dynamics import BoolArray, Dynamics, FloatArray, merge, rows
+from envs.faces.pictures import IN_A_WINDOW, RENDER_MODES, Image, Window, tiled
 from envs.faces.single import action_space, observation_space
 from envs.faces.starts import Starts
 
@@ -26,11 +28,14 @@ class DynamicsVectorEnv(VectorEnv[FloatArray, FloatArray, NDArray[Any]]):
     Parameters
     ----------
     dynamics
-        The rules.
+        The rules. If they are kept on tensors, observations, rewards and the rest are tensors too,
+        and actions are best given as such: nothing then leaves the device but the mask of ended
+        episodes.
     num_envs
         Environments.
     render_mode
-        `"rgb_array"` or None.
+        `"rgb_array"`: `render` returns a picture of each; `"human"`: a window shows the first few
+        after every reset and step; or None.
     autoreset_mode
         What follows the end of an episode. SAME_STEP: the step that ends it returns the next
         episode's first observation, the last one is in `infos["final_obs"]`. NEXT_STEP: the step
@@ -39,7 +44,7 @@ class DynamicsVectorEnv(VectorEnv[FloatArray, FloatArray, NDArray[Any]]):
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 - Gymnasium's form
-        "render_modes": ["rgb_array"],
+        "render_modes": list(RENDER_MODES),
         "render_fps": 2,
         "autoreset_mode": AutoresetMode.SAME_STEP,
     }
@@ -63,6 +68,7 @@ class DynamicsVectorEnv(VectorEnv[FloatArray, FloatArray, NDArray[Any]]):
         self._starts: Starts | None = None
         self._state: Any = None
         self._ended = np.zeros(num_envs, dtype=bool)
+        self._window = Window(type(self).__name__, self.metadata["render_fps"])
 
     def reset(
         self,
@@ -76,26 +82,40 @@ class DynamicsVectorEnv(VectorEnv[FloatArray, FloatArray, NDArray[Any]]):
         """
         self._seed(seed)
         options = options or {}
-        mask = np.asarray(options.get("reset_mask", np.ones(self.num_envs, dtype=bool)))
+        mask = host(options.get("reset_mask", np.ones(self.num_envs, dtype=bool)))
         self._restart(mask, options.get(self.dynamics.start_name))
         self._ended[mask] = False
+        self._show()
         return self.dynamics.observe(self._current), self._infos(mask)
 
     def step(self, actions: FloatArray) -> StepResult:
         """Move every hypothesis."""
-        if self.autoreset_mode is AutoresetMode.NEXT_STEP:
-            return self._step_next(actions)
         if self.autoreset_mode is AutoresetMode.DISABLED and self._ended.any():
             raise gym.error.ResetNeeded("episodes have ended: reset them with a reset_mask")
-        return self._step_same(actions)
+        next_step = self.autoreset_mode is AutoresetMode.NEXT_STEP
+        result = self._step_next(actions) if next_step else self._step_same(actions)
+        self._show()
+        return result
 
     def render(self) -> Any:
-        """One (H, W, 3) uint8 image per environment."""
+        """One (H, W, 3) uint8 image per environment; None if they went to a window."""
         if self.render_mode is None:
             return None
-        return tuple(
-            self.dynamics.draw(rows(self._current, np.array([i]))) for i in range(self.num_envs)
-        )
+        if self.render_mode == "rgb_array":
+            return tuple(self._draw(i) for i in range(self.num_envs))
+        shown = min(self.num_envs, IN_A_WINDOW)
+        return self._window.show(tiled([self._draw(i) for i in range(shown)]))
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Close the window, if there is one."""
+        self._window.close()
+
+    def _draw(self, i: int) -> Image:
+        return self.dynamics.draw(rows(self._current, np.array([i])))
+
+    def _show(self) -> None:
+        if self.render_mode == "human":
+            self.render()
 
     @property
     def _current(self) -> Any:
@@ -126,31 +146,36 @@ class DynamicsVectorEnv(VectorEnv[FloatArray, FloatArray, NDArray[Any]]):
         self._state, reward, terminated = self.dynamics.step(self._current, actions)
         observation = self.dynamics.observe(self._state)
         infos: dict[str, Any] = {}
+        ended = host(terminated)
         if self.autoreset_mode is AutoresetMode.DISABLED:
-            self._ended = terminated
-        elif terminated.any():
+            self._ended = ended.copy()
+        elif ended.any():
             # The whole batch: entries of episodes that go on are masked by `_final_obs`.
-            infos["final_obs"], infos["_final_obs"] = observation, terminated.copy()
-            infos["final_info"] = self._infos(terminated)
-            infos["_final_info"] = terminated.copy()
-            self._restart(terminated)
+            infos["final_obs"], infos["_final_obs"] = observation, ended.copy()
+            infos["final_info"] = self._infos(ended)
+            infos["_final_info"] = ended.copy()
+            self._restart(ended)
             observation = self.dynamics.observe(self._current)
         infos.update(self._infos(np.ones(self.num_envs, dtype=bool)))
-        return observation, reward, terminated, np.zeros_like(terminated), infos
+        truncated = namespace(terminated).zeros_like(terminated)
+        return observation, reward, terminated, truncated, infos
 
     def _step_next(self, actions: FloatArray) -> StepResult:
-        before, resets = self._current, self._ended
-        self._state, reward, terminated = self.dynamics.step(before, actions)
+        resets = self._ended
+        self._state, reward, terminated = self.dynamics.step(self._current, actions)
+        xp = namespace(reward)
         if resets.any():
             self._restart(resets)
-            reward, terminated = np.where(resets, np.float32(0), reward), terminated & ~resets
-        self._ended = terminated
+            mask = like(resets, reward)
+            reward, terminated = xp.where(mask, 0.0, reward), terminated & ~mask
+        self._ended = host(terminated).copy()
         observation = self.dynamics.observe(self._current)
-        everywhere = np.ones(self.num_envs, dtype=bool)
-        return observation, reward, terminated, np.zeros_like(terminated), self._infos(everywhere)
+        infos = self._infos(np.ones(self.num_envs, dtype=bool))
+        return observation, reward, terminated, xp.zeros_like(terminated), infos
 
     def _infos(self, mask: BoolArray) -> dict[str, Any]:
         infos: dict[str, Any] = {}
         for name, values in self.dynamics.info(self._current).items():
-            infos[name], infos[f"_{name}"] = values.copy(), mask.copy()
+            copied = namespace(values).asarray(values, copy=True)
+            infos[name], infos[f"_{name}"] = copied, mask.copy()
         return infos

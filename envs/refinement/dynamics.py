@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import ConfigError
+from envs.faces.arrays import Array, host, like, namespace, on_device
 from envs.photons.table import PhotonTable
 from envs.refinement.config import EnvironmentConfig
 from envs.refinement.observation import CLIP, ObservationModel
@@ -19,12 +21,13 @@ FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 
 ACTION_NAMES = ("log_energy", "u", "v")
-_CORRECTION_SCALE = np.float32(3.0)
+_CORRECTION_SCALE = 3.0
+_ARRAYS = ("ranges", "largest_step", "_constant", "_start", "_offset", "_image")
 
 
 @dataclass(frozen=True)
 class Hypotheses:
-    """m episodes under way.
+    """m episodes under way, as NumPy arrays or as tensors.
 
     Attributes
     ----------
@@ -49,6 +52,9 @@ class Hypotheses:
 
 class RefinementDynamics:
     """Start, observe and step any number of episodes at once.
+
+    On NumPy arrays, or, after `to`, on tensors: the same lines of code run on both. What the
+    frozen classifier says of a photon does not change during an episode and is looked up.
 
     Parameters
     ----------
@@ -81,18 +87,20 @@ class RefinementDynamics:
         self.model = model
         self.config = config
         self.steps = config.steps
-        self.ranges = np.array(config.ranges, dtype=np.float32)
-        self.largest_step = self.ranges * np.float32(
+        self.ranges: Array = np.array(config.ranges, dtype=np.float32)
+        self.largest_step: Array = self.ranges * np.float32(
             1.0 if config.steps == 1 else config.margin / config.steps
         )
-        self._constant = model.constant(table)
-        self._start = self._starting_corrections()
+        self._shower = model.shower
+        self._constant: Array = model.constant(table)
+        self._start: Array = self._starting_corrections()
         self._reward = REWARDS[config.reward]
         self._distance = self._truth_distance() if with_reward else None
-        self._offset = table.offset
+        self._offset: Array = table.offset
         edge = (table.crop.shape[1] - IMAGE) // 2
         image = table.crop[:, edge : edge + IMAGE, edge : edge + IMAGE].astype(np.float32)
-        self._image = image.reshape(len(table), -1) / table.energy.astype(np.float32)[:, None]
+        energy = table.energy.astype(np.float32)[:, None]
+        self._image: Array = image.reshape(len(table), -1) / energy
         self.observation_names = (
             *model.names,
             *(f"correction_{name}" for name in ACTION_NAMES),
@@ -108,14 +116,30 @@ class RefinementDynamics:
         """Length of one observation."""
         return len(self.observation_names)
 
+    def to(self, device: Any) -> RefinementDynamics:
+        """The same dynamics on tensors: states, observations and rewards stay on the device.
+
+        Parameters
+        ----------
+        device
+            A device of torch, such as `"cpu"` or `"cuda"`.
+        """
+        moved = copy(self)
+        for name in _ARRAYS:
+            setattr(moved, name, on_device(getattr(self, name), device))
+        moved._shower = self._shower.to(device)
+        moved._distance = None if self._distance is None else self._distance.to(device)
+        return moved
+
     def start(self, which: IntArray) -> Hypotheses:
         """Open an episode on each of the given photons."""
-        correction = self._start[which]
+        photon = like(which, self._start)
+        correction = self._start[photon]
         return Hypotheses(
-            photon=which,
+            photon=photon,
             correction=correction,
-            step=np.zeros(len(which), dtype=np.int64),
-            distance=self._measure(which, correction),
+            step=namespace(photon).zeros_like(photon),
+            distance=self._measure(photon, correction),
         )
 
     def step(
@@ -127,12 +151,13 @@ class RefinementDynamics:
         -------
         state, reward (m,), terminated (m,)
         """
-        bounded = np.clip(action, -1, 1).astype(np.float32)
-        correction = state.correction + bounded * self.largest_step
+        xp = namespace(state.correction)
+        wanted = xp.asarray(like(action, self._start), dtype=xp.float32)
+        correction = state.correction + xp.clip(wanted, -1, 1) * self.largest_step
         distance = self._measure(state.photon, correction)
         after = Hypotheses(state.photon, correction, state.step + 1, distance)
         if self._distance is None:
-            reward = np.zeros(len(state), dtype=np.float32)
+            reward = xp.zeros_like(distance)
         else:
             reward = self._reward(state.distance, distance)
         return after, reward, after.step >= self.steps
@@ -141,11 +166,14 @@ class RefinementDynamics:
         """(m, d) observations, each feature within ±6."""
         photon = state.photon
         constant = self._constant[photon]
+        xp = namespace(constant)
         size = constant.shape[1]
-        observation = np.empty((len(state), self.observation_size), dtype=np.float32)
+        observation = xp.empty(
+            (len(state), self.observation_size), dtype=xp.float32, device=constant.device
+        )
         observation[:, :size] = constant
         moved = (state.correction - self._start[photon]) / self.ranges
-        observation[:, size : size + 3] = np.clip(moved * _CORRECTION_SCALE, -CLIP, CLIP)
+        observation[:, size : size + 3] = xp.clip(moved * _CORRECTION_SCALE, -CLIP, CLIP)
         observation[:, size + 3] = state.step / self.steps - 0.5
         if self.model.has_residual:
             observation[:, size + 4 :] = self.residual(state)
@@ -164,17 +192,17 @@ class RefinementDynamics:
     def residual(self, state: Hypotheses) -> FloatArray:
         """(m, 49) log-scaled observed minus expected shower at the hypotheses."""
         photon, correction = state.photon, state.correction
-        expected = self.model.shower.expected(self._offset[photon] + correction[:, 1:])
+        expected = self._shower.expected(self._offset[photon] + correction[:, 1:])
         image = residual_image(self._image[photon], expected, correction[:, 0])
-        return np.clip(image, -CLIP, CLIP)
+        return namespace(image).clip(image, -CLIP, CLIP)
 
     def images(self, state: Hypotheses) -> tuple[FloatArray, FloatArray]:
         """Observed and expected (m, 7, 7) shares of the standard energy, for pictures."""
-        expected = self.model.shower.expected(
-            self._offset[state.photon] + state.correction[:, 1:]
-        ) * np.exp(state.correction[:, :1])
+        photon, correction = state.photon, state.correction
+        expected = self._shower.expected(self._offset[photon] + correction[:, 1:])
+        scaled = host(expected) * np.exp(host(correction)[:, :1])
         shape = (len(state), IMAGE, IMAGE)
-        return self._image[state.photon].reshape(shape), expected.reshape(shape)
+        return host(self._image[photon]).reshape(shape), scaled.reshape(shape)
 
     def _starting_corrections(self) -> FloatArray:
         if self.config.start == "standard":
@@ -190,5 +218,5 @@ class RefinementDynamics:
 
     def _measure(self, photon: IntArray, correction: FloatArray) -> FloatArray:
         if self._distance is None:
-            return np.zeros(len(photon), dtype=np.float32)
+            return namespace(correction).zeros_like(correction[:, 0])
         return self._distance(photon, correction)

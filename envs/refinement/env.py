@@ -125,6 +125,9 @@ class PhotonRefinementVectorEnv(DynamicsVectorEnv):
         As for `DynamicsVectorEnv`.
     sample, dynamics, **settings
         As for `PhotonRefinementEnv`.
+    device
+        Where the arrays lie: None for NumPy, or a device of torch, such as `"cuda"`; observations
+        and rewards are then tensors there.
     """
 
     def __init__(
@@ -134,9 +137,12 @@ class PhotonRefinementVectorEnv(DynamicsVectorEnv):
         sample: str | Path | None = None,
         dynamics: RefinementDynamics | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
+        device: str | None = None,
         **settings: Any,
     ) -> None:
         rules = dynamics or make_dynamics(sample, settings)
+        if device is not None:
+            rules = rules.to(device)
         super().__init__(rules, num_envs, render_mode, autoreset_mode)
 
 

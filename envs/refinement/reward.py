@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.faces.arrays import Array, namespace, on_device
 from envs.refinement.config import EnvironmentConfig, RewardKind
 
 FloatArray = NDArray[np.float32]
@@ -26,16 +29,24 @@ class TruthDistance:
     """
 
     def __init__(self, target: FloatArray, config: EnvironmentConfig) -> None:
-        self._target = target.astype(np.float32)
-        self._scales = np.array(config.scales, dtype=np.float32)
-        self._weights = np.array(config.weights, dtype=np.float32)
-        self._cap = np.float32(config.cap)
+        self._target: Array = target.astype(np.float32)
+        self._scales: Array = np.array(config.scales, dtype=np.float32)
+        self._weights: Array = np.array(config.weights, dtype=np.float32)
+        self._cap = config.cap
+
+    def to(self, device: Any) -> TruthDistance:
+        """The same distance for tensors on a device."""
+        moved = copy(self)
+        for name in ("_target", "_scales", "_weights"):
+            setattr(moved, name, on_device(getattr(self, name), device))
+        return moved
 
     def __call__(self, photon: NDArray[np.int64], correction: FloatArray) -> FloatArray:
         """(m,) distances of hypotheses `correction` (m, 3) about the photons `photon` (m,)."""
-        error = np.abs(self._target[photon] - correction) / self._scales
+        xp = namespace(correction)
+        error = xp.abs(self._target[photon] - correction) / self._scales
         # Written out, because a matrix product may round differently for other batch sizes.
-        parts = np.minimum(error, self._cap) * self._weights
+        parts = xp.clip(error, None, self._cap) * self._weights
         return parts[:, 0] + parts[:, 1] + parts[:, 2]
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from copy import copy
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+from envs.faces.arrays import Array, namespace, on_device
 
 FloatArray = NDArray[np.float32]
 
@@ -29,10 +34,16 @@ class ShowerTemplate:
     """
 
     def __init__(self, table: FloatArray) -> None:
-        self.table = np.ascontiguousarray(table, dtype=np.float32)
+        self.table: Array = np.ascontiguousarray(table, dtype=np.float32)
         self._side = round(2 * _REACH * _CELLS)
         if self.table.shape != (self._side**2, IMAGE**2):
             raise ValueError(f"a shower table of shape {self.table.shape} cannot be used")
+
+    def to(self, device: Any) -> ShowerTemplate:
+        """The same template as a tensor on a device."""
+        moved = copy(self)
+        moved.table = on_device(self.table, device)
+        return moved
 
     @classmethod
     def fit(cls, shares: FloatArray, offset: FloatArray) -> ShowerTemplate:
@@ -63,7 +74,9 @@ class ShowerTemplate:
 
     def rows(self, offset: FloatArray) -> NDArray[np.int64]:
         """(n,) table rows of impacts relative to the seed's centre, clipped to its reach."""
-        cell = ((offset + _REACH) * _CELLS).astype(np.int64).clip(0, self._side - 1)
+        xp = namespace(offset)
+        place = xp.clip((offset + _REACH) * _CELLS, 0, self._side - 1)
+        cell = xp.asarray(place, dtype=xp.int64)
         return cell[:, 0] * self._side + cell[:, 1]
 
     def expected(self, offset: FloatArray) -> FloatArray:
@@ -88,8 +101,9 @@ def residual_image(
     ndarray
         (n, 49): sign(r) log(1 + 200 |r|) / 2; 1 per cent of the energy gives 0.55.
     """
-    residual = observed - np.exp(log_energy)[:, None] * expected
-    return np.copysign(np.log1p(np.abs(residual) * np.float32(200)) * np.float32(0.5), residual)
+    xp = namespace(observed)
+    residual = observed - xp.exp(log_energy)[:, None] * expected
+    return xp.copysign(xp.log1p(xp.abs(residual) * 200.0) * 0.5, residual)
 
 
 def _kernel(centre: NDArray[np.float64], offset: FloatArray) -> NDArray[np.float64]:
