@@ -23,8 +23,8 @@ SMALL = [
     "rl.agent.updates=160",
     "rl.agent.environments=256",
     "rl.regression.epochs=2",
-    "rl.evaluation.metrics.bootstrap=10",
-    "rl.evaluation.metrics.rollout_events=4",
+    "rl.evaluation.bootstrap=10",
+    "rl.evaluation.rollout_events=4",
 ]
 
 
