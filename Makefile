@@ -3,6 +3,8 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+# The environments' tests run under the oldest supported Gymnasium too (tests/test_envs_gymnasium.py).
+OLDEST := gymnasium==1.1.0
 
 .PHONY: help venv demo test lint clean
 
@@ -20,6 +22,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or later is needed"'
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	rm -rf $(VENV)/gymnasium-oldest
+	$(BIN)/pip install --quiet --no-deps --target $(VENV)/gymnasium-oldest $(OLDEST)
 	touch $(STAMP)
 
 demo: venv

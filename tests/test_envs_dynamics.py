@@ -130,7 +130,7 @@ def test_regression_can_be_the_start() -> None:
     table, model, config = read_sample()
     start = build(EnvironmentConfig, config.model_dump(), {"start": "regression"})
     with pytest.raises(ConfigError, match="regression"):
-        RefinementDynamics(table, model, start)
+        RefinementDynamics(replace(table, regression=None), model, start)
     table = table.with_regression(np.full((len(table), 3), 0.01))
     dynamics = RefinementDynamics(table, model, start)
     np.testing.assert_allclose(dynamics.start(np.arange(3)).correction, 0.01)

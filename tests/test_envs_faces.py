@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -45,11 +46,31 @@ def test_stable_baselines3_checks_pass_with_warnings_as_errors() -> None:
 
 
 def test_make_and_make_vec_need_no_argument() -> None:
-    assert gym.make(envs.ID).reset(seed=0)[0].shape == (193,)
+    assert gym.make(envs.ID).reset(seed=0)[0].shape == (196,)
     vector = gym.make_vec(envs.ID, num_envs=64)
     assert isinstance(vector, PhotonRefinementVectorEnv)
-    assert vector.reset(seed=0)[0].shape == (64, 193)
+    assert vector.reset(seed=0)[0].shape == (64, 196)
     assert vector.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
+
+
+@pytest.mark.parametrize("mode", ["sync", "async", "vector_entry_point"])
+def test_make_vec_works_in_every_mode_with_every_keyword(mode: str) -> None:
+    keywords: dict[str, Any] = {
+        "steps": 2, "start": "regression", "sample": SHIPPED, "render_mode": "rgb_array",
+        "reward": "negative_distance", "blocks": ["kinematics", "residual"],
+    }  # fmt: skip
+    vector = gym.make_vec(envs.ID, num_envs=2, vectorization_mode=mode, **keywords)
+    native = PhotonRefinementVectorEnv(
+        2, autoreset_mode=vector.metadata["autoreset_mode"], **keywords
+    )
+    found, expected = vector.reset(seed=4), native.reset(seed=4)
+    for actions in _actions(5, 2):
+        np.testing.assert_allclose(found[0], expected[0], rtol=1e-6, atol=1e-6)
+        np.testing.assert_array_equal(found[-1]["photon"], expected[-1]["photon"])
+        found, expected = vector.step(actions), native.step(actions)
+        np.testing.assert_allclose(found[1], expected[1], rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(found[2], expected[2])
+    vector.close()
 
 
 def test_the_shipped_sample_is_small() -> None:
@@ -166,13 +187,3 @@ def test_steps_before_a_reset_are_refused() -> None:
 def test_a_missing_sample_is_named(tmp_path: Path) -> None:
     with pytest.raises(Exception, match=r"nothing\.npz"):
         gym.make(envs.ID, sample=tmp_path / "nothing.npz")
-
-
-def test_rendered_image_shows_the_hypothesis() -> None:
-    vector = gym.make_vec(envs.ID, num_envs=2, render_mode="rgb_array")
-    vector.reset(seed=0)
-    images = vector.render()
-    assert len(images) == 2
-    assert images[0].dtype == np.uint8
-    assert images[0].ndim == 3
-    assert (images[0] != images[1]).any()

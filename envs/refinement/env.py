@@ -62,8 +62,7 @@ class PhotonRefinementEnv(DynamicsEnv):
     | residual    | 49     | 7x7 crystals, observed minus expected shower r (share of the       |
     |             |        | standard energy) as sign(r) log(1 + 200 abs(r)) / 2               |
 
-    Blocks can be left out; the sample shipped with the project has all but `regression`
-    (d = 193).
+    Blocks can be left out; the sample shipped with the project has all of them (d = 196).
 
     ## Rewards
 
@@ -96,7 +95,8 @@ class PhotonRefinementEnv(DynamicsEnv):
 
     ```
 
-    * `render_mode`: `"rgb_array"` draws the crystals, the hypothesis and the residual, or `None`.
+    * `render_mode`: `"rgb_array"` or `"human"` (a window) draw the crystals, the hypothesis and
+      the residual, and, for whoever looks but not for the agent, the truth; or `None`.
     * `sample`: a file made by `python -m envs.refinement.make_sample`; default: the shipped one.
     * `dynamics`: a `RefinementDynamics` to use instead of a sample.
     * any key of `envs.refinement.config.EnvironmentConfig`: `steps`, `start`, `reward`, ...

@@ -2,6 +2,7 @@
 
 Run as
 `python -m envs.refinement.make_sample --store runs/demo/gun.h5 --classifier runs/demo/classify`.
+The regression in it is trained here, and what it says of each photon is out of fold.
 """
 
 from __future__ import annotations
@@ -18,37 +19,53 @@ from common.config import build
 from common.errors import PipelineError
 from common.progress import log, setup_logging
 from data.store import EventStore
+from e2e.low_level.regression import RegressionConfig, train_out_of_fold
 from envs.photons.gather import gather_photons
 from envs.photons.low_level import low_level_outputs
+from envs.photons.table import PhotonTable
 from envs.refinement.config import EnvironmentConfig
 from envs.refinement.observation import ObservationModel
 from envs.refinement.sample import SHIPPED, write_sample
 
-LOW_LEVEL_BLOCKS = ["embedding", "feature_map"]
+#: What the regression sees; the last two come from the classifier.
+INPUT_BLOCKS = ["kinematics", "shapes", "embedding", "feature_map"]
 
 
 def make_sample(
     store: Path, output: Path, photons: int, seed: int, classifier: Path | None = None
 ) -> None:
-    """Fit an observation model on a store's matched photons and write some of them with it.
+    """Fit regression and observation model on a store's matched photons and write some of them.
 
     The classifier's outputs are stored with the photons, so that the sample needs no checkpoint;
     without a classifier their blocks are left out.
     """
-    blocks = ["kinematics", "shapes", *(LOW_LEVEL_BLOCKS if classifier else []), "residual"]
-    config = build(EnvironmentConfig, {"blocks": blocks})
+    inputs = INPUT_BLOCKS if classifier else INPUT_BLOCKS[:2]
+    config = build(EnvironmentConfig, {"blocks": [*inputs, "regression", "residual"]})
     low_level = None
     if classifier is not None:
         with TemporaryDirectory() as folder:
             low_level = low_level_outputs(store, classifier, Path(folder) / "low_level.h5")
     with EventStore(store) as events:
         table = gather_photons(events, low_level)
-    table = table.matched()
+    table = _with_regression(table.matched(), config, inputs, seed)
     model = ObservationModel.fit(table, config)
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.permutation(len(table))[:photons])
     write_sample(output, table.take(chosen), model, config)
     log.info("%d of %d photons written to %s", len(chosen), len(table), output)
+
+
+def _with_regression(
+    table: PhotonTable, config: EnvironmentConfig, blocks: list[str], seed: int
+) -> PhotonTable:
+    """The photons with the predictions of networks that did not see them."""
+    assert table.target is not None
+    seen = build(EnvironmentConfig, config.model_dump(), {"blocks": blocks, "start": "standard"})
+    features = ObservationModel.fit(table, seen).constant(table)
+    _, predictions = train_out_of_fold(
+        features, table.target, table.group, config, build(RegressionConfig), seed
+    )
+    return table.with_regression(predictions)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
