@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import InputError
+from data.simulation.conditions import NOMINAL, Detector, detector_of
 from data.simulation.config import SHIPPED_LISTS, SimulateConfig
 from data.simulation.detector import SimulatedEvents, select_events, simulate_events
 from data.simulation.hard_events import LABELS, gun, varied
@@ -40,6 +41,8 @@ class Chunk:
     seed: int
     keep_all: bool
     choose_vertex: bool = True
+    detector: Detector = NOMINAL
+    barrel_only: bool = False
 
 
 @dataclass
@@ -52,10 +55,10 @@ class ChunkResult:
 
 
 @lru_cache(maxsize=1)
-def library_of(lists: str, seed: int) -> MinimumBiasLibrary:
+def library_of(lists: str, seed: int, material: float = 1.0) -> MinimumBiasLibrary:
     """The library of minimum-bias events of a folder of lists, kept in memory."""
     rng = np.random.default_rng([seed, _LIBRARY_STREAM])
-    return MinimumBiasLibrary.simulate(read_lists(lists, "minimum_bias"), rng)
+    return MinimumBiasLibrary.simulate(read_lists(lists, "minimum_bias"), rng, material)
 
 
 def list_files(lists: str, process: str) -> list[Path]:
@@ -88,7 +91,7 @@ def read_lists(lists: str, process: str) -> ParticleLists:
 def simulate_chunk(chunk: Chunk) -> ChunkResult:
     """Simulate one chunk; a pure function of its argument."""
     rng = np.random.default_rng([chunk.seed, LABELS[chunk.process], chunk.number])
-    library = library_of(chunk.lists, chunk.seed)
+    library = library_of(chunk.lists, chunk.seed, chunk.detector.material)
     parts, numbers = [], []
     for first in range(chunk.first, chunk.first + chunk.size, BATCH):
         index = np.arange(first, min(first + BATCH, chunk.first + chunk.size))
@@ -96,7 +99,10 @@ def simulate_chunk(chunk: Chunk) -> ChunkResult:
         hard = _hard_events(chunk, index, vertex_z, rng)
         # a pair of photons alone has nothing that its vertex could be found by
         choose = chunk.choose_vertex and chunk.process != "gun"
-        events = simulate_events(hard, library, chunk.pileup, rng, vertex_z, choose=choose)
+        events = simulate_events(
+            hard, library, chunk.pileup, rng, vertex_z,
+            choose=choose, detector=chunk.detector, barrel_only=chunk.barrel_only,
+        )  # fmt: skip
         keep = np.ones(len(events), bool) if chunk.keep_all else _kept(chunk.process, events)
         parts.append((events, keep))
         numbers.append(index[keep] + 1)
@@ -138,6 +144,7 @@ def chunks_of(config: SimulateConfig, process: str) -> list[Chunk]:
             seed=config.seed,
             keep_all=config.keep_all,
             choose_vertex=config.vertex == "chosen",
+            detector=detector_of(config.detector, config.detector_seed),
         )
         for number, first in enumerate(range(0, total, CHUNK))
     ]

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from common.config import StageConfig
+from data.simulation.conditions import Conditions
 
 SHIPPED_LISTS = Path(__file__).parent / "particles"
 
@@ -22,6 +23,12 @@ class ProcessEvents(StageConfig):
     )
     dijet: int | None = Field(
         default=0, ge=0, description="two jets, quark or gluon, of 80-170 GeV; needs fastjet"
+    )
+    zee: int | None = Field(
+        default=0, ge=0, description="Z to two electrons; its lists have to be generated"
+    )
+    continuum: int | None = Field(
+        default=0, ge=0, description="photon and jet or two photons from 55 GeV; to be generated"
     )
     gun: int = Field(
         default=0, ge=0, description="pairs of photons flat in pt and eta, made on the fly"
@@ -43,6 +50,12 @@ class SimulateConfig(StageConfig):
         "(always for the photon gun)",
     )
     seed: int = Field(1, ge=0, description="seed of all random numbers")
+    detector: Conditions = Field(
+        "nominal",
+        description="conditions of the detector: nominal, or distorted as real ones may be, "
+        "strongly or weakly",
+    )
+    detector_seed: int = Field(0, ge=0, description="seed of a distorted detector's maps")
     keep_all: bool = Field(
         False, description="write all events, not only those with two standard photons"
     )

@@ -11,6 +11,7 @@ from data.batch import Hits, concatenate_hits
 from data.detector.geometry import N_EB, N_ECAL, ecal_cell
 from data.reconstruction import Clusters, find_photons
 from data.simulation import vertices
+from data.simulation.conditions import NOMINAL, Detector
 from data.simulation.imperfections import DEAD
 from data.simulation.jets import Jets, find_jets
 from data.simulation.overlay import Overlay
@@ -119,26 +120,31 @@ def simulate_events(
     *,
     choose: bool = True,
     record: ShowerRecord | None = None,
+    detector: Detector = NOMINAL,
+    barrel_only: bool = False,
 ) -> SimulatedEvents:
     """Simulate N events with their pile-up and reconstruct the standard photons.
 
     Parameters
     ----------
     lists : the hard events
-    library : minimum-bias events
+    library : minimum-bias events, simulated with the detector's material
     pileup : mean number of further interactions (Poisson) of every crossing
     rng : random numbers
     vertex_z : (N,) in cm, drawn when absent
     choose : whether photons are seen from the vertex chosen by its tracks, or from the true one
     record : where prompt photons' showers are noted down, if wanted
+    detector : its conditions
+    barrel_only : leave out the hits of endcaps and tracks, which barrel photons do not need; the
+        rest comes out with other random numbers
     """
     n = len(lists)
     if vertex_z is None:
         vertex_z = rng.normal(0, VERTEX_SPREAD, n)
-    response = simulate_response(lists, vertex_z, rng, record)
+    response = simulate_response(lists, vertex_z, rng, record, detector.material)
     n_pileup = rng.poisson(pileup, n)
     overlay = library.draw(n_pileup, rng)
-    hits, crystals = _read_out(response, library, overlay, pileup, rng)
+    hits, crystals = _read_out(response, library, overlay, pileup, rng, detector, barrel_only)
     found = vertices.reconstruct(
         track_sums(lists, rng), vertex_z, library.sums, library.vertex_z, overlay,
         UNDERLYING_EVENTS, rng,
@@ -170,6 +176,8 @@ def _read_out(
     overlay: Overlay,
     pileup: float,
     rng: np.random.Generator,
+    detector: Detector,
+    barrel_only: bool,
 ) -> tuple[dict[str, Hits], TrueCrystals]:
     """Hits of a batch with its pile-up in and out of time, and prompt photons' crystals."""
     n = response.n_events
@@ -179,13 +187,17 @@ def _read_out(
         join([response.eb, library.eb_cells(overlay), around.eb_cells(crossing)]), n, N_EB
     )
     crystals = prompt_shares(response.prompt_eb, energy)
-    eb = read_barrel(energy, DEAD, rng)
-    ee = read_endcap(
-        join([response.ee, library.ee_cells(overlay), around.ee_cells(crossing)]), n, rng
-    )
+    if (factor := detector.response) is not None:
+        energy.reshape(n, N_EB)[:] *= factor
+    eb = read_barrel(energy, DEAD, rng, detector.noise)
+    ee = tracks = Hits.empty(n)
+    if not barrel_only:
+        ee = read_endcap(
+            join([response.ee, library.ee_cells(overlay), around.ee_cells(crossing)]), n, rng
+        )
+        tracks = _track_hits([response.tracks, library.overlaid_tracks(overlay)], n)
     left, largest = around.hbhe_cells(crossing)
     hbhe = read_hcal(join([response.hbhe, library.hbhe_cells(overlay), left]), largest, n, rng)
-    tracks = _track_hits([response.tracks, library.overlaid_tracks(overlay)], n)
     return {"EB": eb, "EE": ee, "HBHE": hbhe, "TRK": tracks}, read_out(crystals, eb)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ PROMPT_PT = 15.0  # GeV
 FIRST_HADRON_STATUS = 80
 NEUTRINOS = frozenset({12, 14, 16})
 OUTGOING = (5, 6)  # lines of the event record: the legs of the 2 -> 2 scattering
+RESONANCE = 5  # line of the event record: what a 2 -> 1 scattering makes
 
 
 @dataclass
@@ -29,18 +31,24 @@ class GeneratedEvent:
     partons: np.ndarray | None = None
 
 
-def final_particles(event: Any) -> np.ndarray:
-    """Stable visible particles with pt > 0.1 GeV, \\|eta\\| < 3 as (n, 5) float64 columns."""
+def final_particles(event: Any, prompt: Collection[int] | None = None) -> np.ndarray:
+    """Stable visible particles with pt > 0.1 GeV, \\|eta\\| < 3 as (n, 5) float64 columns.
+
+    Prompt are the given lines of the record, otherwise photons that do not come from hadrons.
+    """
     rows = []
-    for particle in event:
+    for index, particle in enumerate(event):
         if not particle.isFinal():
             continue
         pdg = particle.id()
         pt, eta = particle.pT(), particle.eta()
         if pt < MIN_PT or abs(eta) >= MAX_ETA or abs(pdg) in NEUTRINOS:
             continue
-        prompt = pdg == 22 and particle.statusAbs() < FIRST_HADRON_STATUS
-        rows.append((CODE_OF[pdg], pt, eta, particle.phi(), prompt))
+        if prompt is None:
+            is_prompt = pdg == 22 and particle.statusAbs() < FIRST_HADRON_STATUS
+        else:
+            is_prompt = index in prompt
+        rows.append((CODE_OF[pdg], pt, eta, particle.phi(), is_prompt))
     return np.array(rows, np.float64).reshape(-1, 5)
 
 
@@ -55,10 +63,22 @@ def hard_partons(event: Any) -> np.ndarray:
     Each is followed through its copies, which carry the recoil of initial-state radiation, to
     where it first radiates.
     """
-    rows = []
-    for index in OUTGOING:
-        parton = event[event[index].iBotCopy()]
-        rows.append((parton.id(), parton.pT(), parton.eta(), parton.phi()))
+    return columns_of(event, [event[index].iBotCopy() for index in OUTGOING])
+
+
+def decay_electrons(event: Any) -> list[int]:
+    """Lines of the two electrons that the resonance decays into, before they radiate.
+
+    Their momenta add up to that of the resonance, whose mass they therefore keep.
+    """
+    resonance = event[event[RESONANCE].iBotCopy()]
+    return list(resonance.daughterList())
+
+
+def columns_of(event: Any, lines: Sequence[int]) -> np.ndarray:
+    """pdg id, pt, eta, phi of lines of the record, (n, 4)."""
+    particles = (event[index] for index in lines)
+    rows = [(p.id(), p.pT(), p.eta(), p.phi()) for p in particles]
     return np.array(rows, np.float64)
 
 

@@ -8,13 +8,14 @@ complete files of a smaller one.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from common.files import atomic_path, sha256
 from data.simulation.chunks import Chunk, chunks_of, list_files, read_lists, simulate_chunk
+from data.simulation.conditions import detector_of
 from data.simulation.config import SimulateConfig
 from data.simulation.hard_events import LABELS
 from data.simulation.writer import RHTreeWriter, read_provenance
@@ -86,9 +87,18 @@ def _provenance(config: SimulateConfig, process: str) -> dict[str, Any]:
             "pileup": config.pileup,
             "keep_all": config.keep_all,
             "vertex": config.vertex if process != "gun" else "true",
+            **_conditions(config),
         },
         "revision": DETECTOR_REVISION,
     }
+
+
+def _conditions(config: SimulateConfig) -> dict[str, Any]:
+    """A distorted detector; of the nominal one files say nothing, as before there was another."""
+    if config.detector == "nominal":
+        return {}
+    detector = detector_of(config.detector, config.detector_seed)
+    return {"conditions": config.detector, "detector": asdict(detector)}
 
 
 @lru_cache

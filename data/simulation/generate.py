@@ -22,8 +22,9 @@ from tqdm import tqdm
 from common.errors import ConfigError, PipelineError
 from common.progress import log, setup_logging
 from data.simulation.config import SHIPPED_LISTS
-from data.simulation.generator import RECIPES, generate, settings_of
+from data.simulation.generator import generate, settings_of
 from data.simulation.particles import files_of, read, write
+from data.simulation.recipes import RECIPES
 
 PER_FILE = 5000
 _POLL = 1.0  # seconds between looks at the workers' counter

@@ -10,7 +10,6 @@ group id.  Parton events that already hold two photons are kept at most once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,75 +19,20 @@ from data.simulation import preselection
 from data.simulation.event_record import (
     PROMPT_PT,
     GeneratedEvent,
+    columns_of,
     count_prompt,
+    decay_electrons,
     final_particles,
     hard_partons,
     pack,
 )
 from data.simulation.particles import MAX_ETA, ParticleLists
+from data.simulation.recipes import COMMON, RECIPES, Recipe
 
 REHADRONISATIONS = 10
 PROCESS_VETO_ETA = 2.0
-PARTON_PT, PARTON_ETA, PARTON_MASS = 22.0, 1.55, 88.0
+PARTON_PT, PARTON_ETA, PARTON_MASS_MARGIN = 22.0, 1.55, 3.0
 JET_ETA = 1.8  # one of a dijet's partons at least has to be inside
-
-_COMMON = ("Beams:eCM = 8000.", "Print:quiet = on", "Random:setSeed = on")
-_NO_MPI = "PartonLevel:MPI = off"
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How one process is generated: Pythia settings, and which steps follow."""
-
-    settings: tuple[str, ...]
-    rehadronise: bool = False
-    preselect: bool = True
-    keep_partons: bool = False
-
-
-RECIPES: dict[str, Recipe] = {
-    "higgs": Recipe(
-        (
-            "HiggsSM:gg2H = on",
-            "25:m0 = 125.",
-            "25:onMode = off",
-            "25:onIfMatch = 22 22",
-            _NO_MPI,
-        )
-    ),
-    "diphoton": Recipe(
-        (
-            "PromptPhoton:ffbar2gammagamma = on",
-            "PromptPhoton:gg2gammagamma = on",
-            "PhaseSpace:pTHatMin = 20.",
-            "PhaseSpace:mHatMin = 80.",
-            _NO_MPI,
-        )
-    ),
-    "gamma_jet": Recipe(
-        (
-            "PromptPhoton:qg2qgamma = on",
-            "PromptPhoton:qqbar2ggamma = on",
-            "PhaseSpace:pTHatMin = 25.",
-            "PhaseSpace:mHatMin = 80.",
-            "HadronLevel:all = off",
-            _NO_MPI,
-        ),
-        rehadronise=True,
-    ),
-    # The range of pTHat of QCD_Pt_80_170, the record of arXiv:1902.08276.
-    "dijet": Recipe(
-        (
-            "HardQCD:all = on",
-            "PhaseSpace:pTHatMin = 80.",
-            "PhaseSpace:pTHatMax = 170.",
-            _NO_MPI,
-        ),
-        preselect=False,
-        keep_partons=True,
-    ),
-    "minimum_bias": Recipe(("SoftQCD:inelastic = on",), preselect=False),
-}
 
 
 def import_pythia() -> Any:
@@ -113,7 +57,7 @@ def start(recipe: Recipe, seed: int) -> Any:
     """An initialised Pythia instance; every setting is checked (typos return False silently)."""
     p8 = import_pythia()
     pythia = p8.Pythia("", False)
-    for setting in (*_COMMON, f"Random:seed = {seed}", *recipe.settings):
+    for setting in (*COMMON, f"Random:seed = {seed}", *recipe.settings):
         if not pythia.readString(setting):
             raise ValueError(f"Pythia does not know the setting '{setting}'")
     if recipe.rehadronise:
@@ -145,15 +89,15 @@ def _keep_alive(pythia: Any, hook: Any) -> Any:
 _HOOKS: list[tuple[Any, Any]] = []
 
 
-def _accepted(particles: np.ndarray) -> bool:
+def _accepted(particles: np.ndarray, min_mass: float) -> bool:
     central = particles[np.abs(particles[:, 2]) < 1.8]
     found = preselection.candidates(
         central[:, 0].astype(np.uint8), central[:, 1], central[:, 2], central[:, 3]
     )
-    return preselection.passes(found)
+    return preselection.passes(found, min_mass)
 
 
-def _parton_prescreen(event: Any) -> bool:
+def _parton_prescreen(event: Any, min_mass: float) -> bool:
     """A photon and a parton (or second photon) in the barrel at high enough mass."""
     hard = [
         (q.id(), np.array([q.pT(), q.eta(), q.phi()]))
@@ -162,16 +106,17 @@ def _parton_prescreen(event: Any) -> bool:
     ]
     photons = [p for pdg, p in hard if pdg == 22]
     pairs = ((a, b) for a in photons for _, b in hard if b is not a)
-    return any(diphoton_mass(*np.stack([a, b]).T) > PARTON_MASS for a, b in pairs)
+    least = min_mass + PARTON_MASS_MARGIN
+    return any(diphoton_mass(*np.stack([a, b]).T) > least for a, b in pairs)
 
 
-def _plain_events(pythia: Any, preselect: bool, tally: dict[str, int]) -> Iterator[GeneratedEvent]:
+def _plain_events(pythia: Any, recipe: Recipe, tally: dict[str, int]) -> Iterator[GeneratedEvent]:
     while True:
         if not pythia.next():
             continue
         tally["tried"] += 1
         particles = final_particles(pythia.event)
-        if not preselect or _accepted(particles):
+        if not recipe.preselect or _accepted(particles, recipe.min_mass):
             yield GeneratedEvent(particles, tally["tried"], count_prompt(particles))
 
 
@@ -186,13 +131,32 @@ def _dijet_events(pythia: Any, tally: dict[str, int]) -> Iterator[GeneratedEvent
             yield GeneratedEvent(particles, tally["tried"], count_prompt(particles), partons)
 
 
-def _rehadronised_events(pythia: Any, tally: dict[str, int]) -> Iterator[GeneratedEvent]:
+def _electron_events(pythia: Any, tally: dict[str, int]) -> Iterator[GeneratedEvent]:
+    """Events whose two electrons, after they radiated photons, are in the barrel and hard."""
+    while True:
+        if not pythia.next():
+            continue
+        tally["tried"] += 1
+        event = pythia.event
+        born = decay_electrons(event)
+        bare = [event[index].iBotCopyId() for index in born]
+        if not preselection.electrons_pass([(event[i].pT(), event[i].eta()) for i in bare]):
+            continue
+        particles = final_particles(event)
+        n_prompt = count_prompt(particles)
+        particles = final_particles(event, prompt=bare)
+        yield GeneratedEvent(particles, tally["tried"], n_prompt, columns_of(event, born))
+
+
+def _rehadronised_events(
+    pythia: Any, min_mass: float, tally: dict[str, int]
+) -> Iterator[GeneratedEvent]:
     event_class = import_pythia().Event
     while True:
         if not pythia.next():
             continue
         tally["partons"] += 1
-        if not _parton_prescreen(pythia.event):
+        if not _parton_prescreen(pythia.event, min_mass):
             continue
         parton_event = event_class(pythia.event)
         n_prompt = sum(
@@ -206,13 +170,13 @@ def _rehadronised_events(pythia: Any, tally: dict[str, int]) -> Iterator[Generat
                 continue
             tally["tried"] += 1
             particles = final_particles(pythia.event)
-            if _accepted(particles):
+            if _accepted(particles, min_mass):
                 yield GeneratedEvent(particles, tally["partons"], n_prompt)
 
 
 def settings_of(process: str) -> list[str]:
     """Pythia's settings of a process, as they are kept with its lists; without the seed."""
-    return [*_COMMON, *RECIPES[process].settings]
+    return [*COMMON, *RECIPES[process].settings]
 
 
 def generate(
@@ -222,7 +186,7 @@ def generate(
 
     Parameters
     ----------
-    process : one of higgs, diphoton, gamma_jet, dijet, minimum_bias
+    process : a name of :data:`RECIPES`
     n_events : number of accepted events
     seed : Pythia's seed, 1 to 900 000 000
     tick : called after every accepted event (progress)
@@ -231,11 +195,13 @@ def generate(
     pythia = start(recipe, seed)
     tally = {"tried": 0, "partons": 0}
     if recipe.rehadronise:
-        source = _rehadronised_events(pythia, tally)
+        source = _rehadronised_events(pythia, recipe.min_mass, tally)
     elif recipe.keep_partons:
         source = _dijet_events(pythia, tally)
+    elif recipe.electrons:
+        source = _electron_events(pythia, tally)
     else:
-        source = _plain_events(pythia, recipe.preselect, tally)
+        source = _plain_events(pythia, recipe, tally)
     events: list[GeneratedEvent] = []
     while len(events) < n_events:
         events.append(next(source))

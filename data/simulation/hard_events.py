@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from data.detector.geometry import vertex_eta
 from data.simulation.particles import CODE_OF, HardPartons, ParticleLists
 
-LABELS = {"diphoton": 0, "higgs": 1, "gamma_jet": 2, "gun": 3, "dijet": 4}
+LABELS = {
+    "diphoton": 0, "higgs": 1, "gamma_jet": 2, "gun": 3, "dijet": 4, "zee": 5, "continuum": 6,
+}  # fmt: skip
 
 GUN_PT = (25.0, 120.0)  # GeV
 GUN_ETA = 1.44  # seen from the origin

@@ -92,7 +92,7 @@ def import_fastjet() -> Any:
 
 
 def find_jets(lists: ParticleLists, hits: dict[str, Hits], vertex_z: FloatArray) -> Jets:
-    """The jets of N events with their truth; none for processes without hard partons.
+    """The jets of N events with their truth; none for processes without hard quarks or gluons.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def find_jets(lists: ParticleLists, hits: dict[str, Hits], vertex_z: FloatArray)
     hits : rechits by channel
     vertex_z : (N,) in cm, of the hard vertex
     """
-    if lists.partons is None:
+    if lists.partons is None or not _is_hadronic(lists.partons):
         return Jets.none()
     event, pt, eta, phi, mass = calorimeter_jets(hits)
     seed_row, seed_column = jet_seeds(hits["HBHE"], event, eta, phi)
@@ -109,6 +109,10 @@ def find_jets(lists: ParticleLists, hits: dict[str, Hits], vertex_z: FloatArray)
     return Jets(
         event, pt, eta, phi, mass, seed_row, seed_column, is_quark, pdg_id, parton_pt, generated_pt
     )
+
+
+def _is_hadronic(partons: HardPartons) -> bool:
+    return bool(np.any(np.isin(np.abs(partons.pdg_id), (*range(1, 7), GLUON))))
 
 
 def hard_jet_events(jets: Jets, n_events: int) -> NDArray[np.bool_]:

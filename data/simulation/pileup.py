@@ -47,11 +47,13 @@ class MinimumBiasLibrary:
     _out_of_time: dict[float, OutOfTime] = field(default_factory=dict)
 
     @classmethod
-    def simulate(cls, lists: ParticleLists, rng: np.random.Generator) -> MinimumBiasLibrary:
-        """Run the detector on minimum-bias particle lists."""
+    def simulate(
+        cls, lists: ParticleLists, rng: np.random.Generator, material: float = 1.0
+    ) -> MinimumBiasLibrary:
+        """Run the detector, with a factor on its material, on minimum-bias particle lists."""
         n = len(lists)
         vertex_z = rng.normal(0, VERTEX_SPREAD, n)
-        response = simulate_response(lists, vertex_z, rng)
+        response = simulate_response(lists, vertex_z, rng, material=material)
 
         def rows(cells: Cells, n_cells: int, width: int, floor: float = LIBRARY_FLOOR) -> Rows:
             m = merge(cells, n_cells, floor)

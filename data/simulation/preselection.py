@@ -6,6 +6,8 @@ hard process, so that detector time and list space go to events that may be sele
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -60,12 +62,17 @@ def candidates(
     return np.array(found).reshape(-1, 3)
 
 
-def passes(found: NDArray[np.float64]) -> bool:
-    """Whether the two leading candidates may make a selected pair."""
+def passes(found: NDArray[np.float64], min_mass: float = MIN_MASS) -> bool:
+    """Whether the two leading candidates may make a selected pair above a mass."""
     if len(found) < 2:
         return False
     lead, sub = found[0], found[1]
     mass = diphoton_mass(*found[:2].T)
     return bool(
-        mass > MIN_MASS and lead[0] > SCALE_MARGIN * mass / 3 and sub[0] > SCALE_MARGIN * mass / 4
+        mass > min_mass and lead[0] > SCALE_MARGIN * mass / 3 and sub[0] > SCALE_MARGIN * mass / 4
     )
+
+
+def electrons_pass(electrons: Iterable[tuple[float, float]]) -> bool:
+    """Whether electrons, each pt and eta, are all hard and in the barrel."""
+    return all(pt > MIN_CANDIDATE_PT and abs(eta) < MAX_CANDIDATE_ETA for pt, eta in electrons)

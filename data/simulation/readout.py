@@ -8,7 +8,7 @@ crystals without any deposit, some two an event would be kept by their noise alo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,7 +168,10 @@ def _to_hits(key: IntArray, energy: NDArray[np.float32], n_events: int, n_cells:
 
 
 def read_barrel(
-    energy: NDArray[np.float32], dead: NDArray[np.bool_], rng: np.random.Generator
+    energy: NDArray[np.float32],
+    dead: NDArray[np.bool_],
+    rng: np.random.Generator,
+    noise: float = 1.0,
 ) -> Hits:
     """Barrel rechits with times.
 
@@ -176,8 +179,10 @@ def read_barrel(
     ----------
     energy : (N * 61200,) noise-free energies; noise is added in place
     dead : (61200,) channels that are never read out
+    noise : factor on the noise; the thresholds stay
     """
-    readout, n_events = BARREL_READOUT, len(energy) // N_EB
+    readout = replace(BARREL_READOUT, noise=noise * BARREL_READOUT.noise)
+    n_events = len(energy) // N_EB
     hit = _add_noise(energy, readout.noise, _ONE, rng)
     value = energy[hit]
     seeds = _seeds(hit, value, readout, rng)

@@ -134,6 +134,7 @@ def simulate_response(
     vertex_z: FloatArray,
     rng: np.random.Generator,
     record: ShowerRecord | None = None,
+    material: float = 1.0,
 ) -> Response:
     """Noise-free response to all particles of N events.
 
@@ -143,6 +144,7 @@ def simulate_response(
     vertex_z : (N,) in cm
     rng : random numbers
     record : where prompt photons' showers are noted down, if wanted
+    material : factor on the tracker's material
     """
     species = lists.species
     p = _Particles(
@@ -161,7 +163,7 @@ def simulate_response(
     hadron = ~(photon | electron | muon)
     deposits = _Deposits(rng, record)
 
-    depth_x0 = np.interp(np.abs(p.eta), _MATERIAL_ETA, _MATERIAL_X0)
+    depth_x0 = material * np.interp(np.abs(p.eta), _MATERIAL_ETA, _MATERIAL_X0)
     # depth of the conversion as a share of the tracker's material; above 1 there is none
     conversion = rng.exponential(9 / 7, len(p.pt)) / depth_x0
     converted = photon & (conversion < 1)

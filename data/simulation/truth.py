@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from data.batch import Hits
 from data.detector.geometry import N_EB, detector_eta, eb_uv
+from data.detector.helix import to_calorimeter
 from data.simulation.calorimeter import merge
 from data.simulation.particles import ParticleLists
 from data.simulation.profiles import Cells
@@ -23,7 +24,12 @@ MIN_SHARE = 0.005
 
 @dataclass
 class TruePhotons:
-    """Prompt photons with pt > 10 GeV, flat: at the vertex, and their straight impact (u, v)."""
+    """Prompt photons with pt > 10 GeV, flat: at the vertex, and their impact (u, v).
+
+    In simulated Z to two electrons they are these electrons, after they radiated photons at the
+    collision and before they do so in the tracker; their impact is where they would arrive if they
+    did not.
+    """
 
     event: IntArray
     energy: FloatArray
@@ -53,12 +59,19 @@ class TrueCrystals:
 def true_photons(
     lists: ParticleLists, vertex_z: FloatArray, converted: NDArray[np.bool_]
 ) -> TruePhotons:
-    """The prompt photons of particle lists; ``converted`` (M,) goes with the particles."""
+    """The prompt particles of particle lists; ``converted`` (M,) goes with the particles."""
     rows = np.flatnonzero(lists.prompt & (lists.pt > TRUE_PHOTON_PT))
     event = lists.event[rows]
     eta, phi = lists.eta[rows].astype(np.float64), lists.phi[rows].astype(np.float64)
     pt = lists.pt[rows].astype(np.float64)
     u, v = eb_uv(detector_eta(eta, vertex_z[event]), phi)
+    bent = np.flatnonzero(lists.charge[rows] != 0)
+    if len(bent):
+        impact = to_calorimeter(
+            pt[bent], eta[bent], phi[bent], lists.charge[rows[bent]].astype(np.float64),
+            vertex_z[event[bent]],
+        )  # fmt: skip
+        u[bent], v[bent] = eb_uv(impact.eta, impact.phi)
     return TruePhotons(event, pt * np.cosh(eta), pt, eta, phi, u, v, converted[rows])
 
 

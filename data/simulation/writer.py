@@ -146,7 +146,7 @@ def _truth(events: SimulatedEvents, label: int) -> dict[str, Any]:
         "weight": _weights(events.n_prompt, label),
         "vertex_z": events.true_z.astype(np.float32),
         "n_pileup": events.n_pileup.astype(np.int32),
-        "gen_mass": _true_mass(events),
+        "gen_mass": true_mass(events),
         "gen": _jagged(t.event, n, columns),
         "crystal": _crystals(events),
         **({"jet": _jets(events, _TRUE_JET_BRANCHES)} if label == DIJET else {}),
@@ -169,8 +169,8 @@ def _weights(n_prompt: NDArray[np.int32], label: int) -> NDArray[np.float32]:
     return np.where(once, REHADRONISATIONS, 1).astype(np.float32)
 
 
-def _true_mass(events: SimulatedEvents) -> NDArray[np.float32]:
-    """Mass of the two hardest true photons, 0 where there are fewer."""
+def true_mass(events: SimulatedEvents) -> NDArray[np.float32]:
+    """(N,) mass of the two hardest true photons or electrons, 0 where there are fewer."""
     t, n = events.truth, len(events)
     order = np.lexsort((-t.pt, t.event))
     count = np.bincount(t.event, minlength=n)

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 SCHEMA = "e2e-event-store"
 SCHEMA_VERSION = 2
-LABELS = {-1: "unknown", 0: "diphoton", 1: "higgs", 2: "gamma_jet", 3: "gun", 4: "dijet"}
+LABELS = {
+    -1: "unknown", 0: "diphoton", 1: "higgs", 2: "gamma_jet", 3: "gun", 4: "dijet", 5: "zee",
+    6: "continuum",
+}  # fmt: skip
 
 EVENT_FIELDS: dict[str, str] = {
     "run": "u4",
