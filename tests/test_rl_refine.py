@@ -16,6 +16,7 @@ from data.store import EventStore, StoreWriter
 from rl.refinement.config import RefineConfig
 from rl.refinement.refine import METHODS, run
 from rl.refinement.refiner import Refiner
+from rl.refinement.rollouts import read_rollouts
 from rl.refinement.samples import read_photons, split_by_group
 from tests.synthetic_photons import write_pairs
 
@@ -96,14 +97,10 @@ def test_products_are_as_documented(config: RefineConfig, metrics: dict[str, Any
         change = file["agent/photons/correction"][..., 0]
         ratio = file["agent/photons/energy"][()] / file["standard/photons/energy"][()]
         np.testing.assert_allclose(ratio, np.exp(change), rtol=1e-4)
-    with h5py.File(config.output / "rollouts.h5") as file:
-        names = list(file.attrs["rollouts"])
-        assert names == ["agent", "control", "agent with noise 1", "agent with noise 2"]
-        assert file["correction"].shape == (6, 4, 2, 4, 3)
-        assert file["action"].shape == (6, 4, 2, 3, 3)
-        assert file["reward"].shape == (6, 4, 2, 3)
-        assert file["m_gg"].shape == (6, 4, 4)
-        assert np.all(file["m_gg"][:, :, 0] == file["m_gg"][:, :1, 0])
+    rollouts = read_rollouts(config.output / "rollouts")
+    assert rollouts.policies == ("agent", "control", "agent with noise 1", "agent with noise 2")
+    assert rollouts.correction.shape == (6, 4, 2, 4, 3)
+    assert np.all(rollouts.m_gg[:, :, 0] == rollouts.m_gg[:, :1, 0])
     for name in ("resolutions", "energy", "masses", "learning_curve", "rollout"):
         assert (config.output / "figures" / f"{name}.png").stat().st_size > 5000
 

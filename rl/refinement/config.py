@@ -29,7 +29,7 @@ class RefinementEvaluationConfig(StageConfig):
     )
     bootstrap: int = Field(200, ge=2, description="replicas for errors")
     curve_points: int = Field(10, ge=1, description="points of the learning curve")
-    rollout_events: int = Field(40, ge=0, description="events in rollouts.h5")
+    rollout_events: int = Field(40, ge=0, description="events in rollouts/")
     rollout_noise: float = Field(0.15, ge=0, description="action noise of the noisy rollouts")
     rollout_copies: int = Field(4, ge=0, description="noisy rollouts per photon")
 

@@ -241,7 +241,7 @@ def _rollouts(
         dynamics, policies, settings.rollout_noise, settings.rollout_copies, config.seed
     )
     write_rollouts(
-        folder.path("rollouts.h5"),
+        folder.path("rollouts"),
         Pairs.of(table, gun.vertex_z),
         found,
         {**attributes, "store": str(config.train_store)},
