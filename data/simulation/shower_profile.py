@@ -120,8 +120,8 @@ def shower_shares(
 
 def profiles_of(
     showers: Showers, photon: IntArray, centre_u: FloatArray, centre_v: FloatArray
-) -> NDArray[np.float32]:
-    """Profiles of n photons, normalised to 1 in their windows.
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Profiles of n photons, normalised to 1 in their windows, and the share within the window.
 
     Parameters
     ----------
@@ -134,8 +134,10 @@ def profiles_of(
 
     Returns
     -------
-    ndarray
+    profile
         (n, 25, 55), indexed [eta, phi]; NaN for a photon without any energy in its window.
+    contained
+        (n,) part of the photon's energy that is within its window.
     """
     total = np.zeros((len(centre_u), *SHAPE), np.float32)
     order = np.argsort(photon, kind="stable")
@@ -147,5 +149,7 @@ def profiles_of(
         shares *= showers.energy[part, None, None].astype(np.float32)
         found, first = np.unique(which, return_index=True)
         total[found] += np.add.reduceat(shares, first, axis=0)
+    inside = total.sum(axis=(1, 2))
+    energy = np.bincount(photon, showers.energy, minlength=len(total))
     with np.errstate(invalid="ignore", divide="ignore"):
-        return total / total.sum(axis=(1, 2), keepdims=True)
+        return total / inside[:, None, None], (inside / energy).astype(np.float32)
