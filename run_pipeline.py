@@ -124,6 +124,21 @@ STAGES = (
         "rl --config configs/demo.yaml",
     ),
     Stage(
+        "resonance",
+        "simulate Z to two electrons and H to two photons in distorted detectors, as pairs",
+        "rl.calibration.samples_config:ResonanceConfig",
+        "rl.calibration.samples_stage:run",
+        "resonance --config configs/resonance.yaml workers=2",
+    ),
+    Stage(
+        "uncertainty",
+        "the critic as per-photon resolution beside supervised heads; several results per event",
+        "rl.uncertainty.config:UncertaintyConfig",
+        "rl.uncertainty.stage:run",
+        "uncertainty --agent runs/demo/rl --classifier runs/demo/classify --store events.h5 "
+        "--train_store gun.h5",
+    ),
+    Stage(
         "apply",
         "run a trained chain on files: scores, refined photons, event pictures",
         "rl.refinement.config:ApplyConfig",

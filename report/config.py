@@ -15,6 +15,7 @@ from e2e.decorrelation.config import DecorrelateConfig
 from e2e.jets.config import JetsConfig
 from e2e.low_level.config import AttributionConfig, LadderConfig, ShareConfig
 from rl.refinement.config import RefineConfig
+from rl.uncertainty.config import UncertaintyConfig
 
 
 class ReportConfig(StageConfig):
@@ -47,3 +48,6 @@ class StudyConfig(StageConfig):
     )
     jets: JetsConfig | None = Field(None, description="quark and gluon jets")
     rl: RefineConfig | None = Field(None, description="agent")
+    uncertainty: UncertaintyConfig | None = Field(
+        None, description="predicted resolutions and several results per event"
+    )

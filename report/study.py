@@ -24,6 +24,7 @@ _STAGES = {
     "ladder": "e2e.low_level.ladder.stage",
     "jets": "e2e.jets.stage",
     "rl": "rl.refinement.refine",
+    "uncertainty": "rl.uncertainty.stage",
 }
 
 
