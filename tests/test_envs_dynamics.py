@@ -12,6 +12,7 @@ from common.config import build
 from common.errors import ConfigError
 from envs.refinement.config import EnvironmentConfig
 from envs.refinement.dynamics import RefinementDynamics
+from envs.refinement.reward import REWARDS
 from envs.refinement.sample import read_sample
 
 
@@ -65,6 +66,18 @@ def test_negative_distance_pays_what_is_left() -> None:
     state = dynamics.start(np.arange(10))
     after, reward, _ = dynamics.step(state, np.zeros((10, 3)))
     np.testing.assert_array_equal(reward, -after.distance)
+
+
+def test_a_reward_of_ones_own_is_found_by_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=r"no reward 'hit'; there are potential"):
+        _dynamics(reward="hit")
+    hit = {"hit": lambda before, after: (after < 1).astype(np.float32)}
+    monkeypatch.setattr("envs.refinement.config.REWARDS", REWARDS | hit)
+    monkeypatch.setattr("envs.refinement.dynamics.REWARDS", REWARDS | hit)
+    dynamics = _dynamics(reward="hit")
+    after, reward, _ = dynamics.step(dynamics.start(np.arange(100)), np.zeros((100, 3)))
+    np.testing.assert_array_equal(reward, after.distance < 1)
+    assert 0 < reward.sum() < 100
 
 
 def test_actions_are_clipped_and_in_the_stated_units() -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from common.config import StageConfig
+from envs.refinement.reward import REWARDS
 
 Block = Literal["kinematics", "shapes", "embedding", "feature_map", "regression", "residual"]
 Start = Literal["standard", "regression"]
-RewardKind = Literal["potential", "negative_distance"]
 Triple = tuple[float, float, float]
 
 
@@ -37,13 +37,21 @@ class EnvironmentConfig(StageConfig):
     margin: float = Field(
         1.5, ge=1, description="steps x largest step / ranges: room to correct a correction"
     )
-    reward: RewardKind = Field(
+    reward: str = Field(
         "potential",
-        description="potential: distance before minus after a step; negative_distance: minus "
-        "the distance after it, so that the critic predicts what error is left",
+        description="a key of envs.refinement.reward.REWARDS; potential: distance before minus "
+        "after a step; negative_distance: minus the distance after it, so that the critic predicts "
+        "what error is left",
     )
     scales: Triple = Field(
         (0.02, 0.03, 0.08), description="errors that count as a distance of one, log energy, u, v"
     )
     weights: Triple = Field((1.0, 0.25, 0.25), description="weights in the distance")
     cap: float = Field(6.0, gt=0, description="largest distance of one coordinate, in scales")
+
+    @field_validator("reward")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in REWARDS:
+            raise ValueError(f"no reward {name!r}; there are {', '.join(REWARDS)}")
+        return name

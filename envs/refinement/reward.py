@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from envs.faces.arrays import Array, namespace, on_device
-from envs.refinement.config import EnvironmentConfig, RewardKind
+
+if TYPE_CHECKING:
+    from envs.refinement.config import EnvironmentConfig
 
 FloatArray = NDArray[np.float32]
 
@@ -62,8 +64,8 @@ def negative_distance(before: FloatArray, after: FloatArray) -> FloatArray:
 
 Reward = Callable[[FloatArray, FloatArray], FloatArray]
 
-#: Reward of a step by the distances before and after it.
-REWARDS: dict[RewardKind, Reward] = {
+#: Reward of a step by the distances before and after it; add your own under a new key.
+REWARDS: dict[str, Reward] = {
     "potential": potential,
     "negative_distance": negative_distance,
 }
