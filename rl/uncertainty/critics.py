@@ -81,8 +81,8 @@ def fit_critic(
         _, reward, _ = dynamics.step(state, action)
         features.append(np.concatenate([observation, action], axis=1))
         errors.append(-reward)
-    # Every photon is there `actions` times, so that fewer passes see its error as often.
-    epochs = max(1, round(2 * config.epochs / actions))
+    # Every photon is there `actions` times, so that fewer passes do.
+    epochs = max(1, round(3 * config.epochs / actions))
     settings = config.model_copy(update={"epochs": epochs})
     return FittedCritic(
         train_head(np.concatenate(features), np.concatenate(errors), "squares", settings, seed)

@@ -15,7 +15,7 @@ from rl.refinement.episodes import roll_out
 from rl.uncertainty import calibration, hypotheses
 from rl.uncertainty.calibration import LEVELS
 from rl.uncertainty.hypotheses import CriticSets, Sets
-from rl.uncertainty.models import Models, observations
+from rl.uncertainty.models import REFERENCE, Models, observations
 from rl.uncertainty.photons import energy_error
 
 
@@ -55,7 +55,7 @@ def judge(
     models: Models, calibrated: Calibration, table: PhotonTable, replicas: int
 ) -> dict[str, Any]:
     """Calibration by quintile, coverage, sharpness and scores of every method."""
-    error = energy_error(table)
+    error, predicted = energy_error(table), models.predict(table)
     return {
         name: calibration.summary(
             expected,
@@ -64,9 +64,10 @@ def judge(
             calibrated.factors[name],
             calibrated.scale[name],
             models.cap,
+            predicted[REFERENCE],
             replicas,
         )
-        for name, expected in models.predict(table).items()
+        for name, expected in predicted.items()
     }
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Metrics = Mapping[str, Any]
-_ORDER = (*COLOURS[:2], COLOURS[5], COLOURS[3], COLOURS[4], "black", COLOURS[2])
+_ORDER = (*COLOURS[:2], COLOURS[5], COLOURS[3], COLOURS[4], "black", COLOURS[2], "pink")
 _COLOUR = dict(zip(TITLES, _ORDER, strict=True))
 _DIAGONAL: dict[str, Any] = {"color": "black", "lw": 0.8, "ls": ":"}
 

@@ -31,7 +31,10 @@ TITLES = {
     "r9_eta": "R9 and η categories",
     "constant": "one value for all",
     "control": "critic on other photons' errors",
+    "permuted": "fitted critic's value of another photon",
 }
+#: By whose prediction easy photons are told from hard ones.
+REFERENCE = "laplace"
 _R9_EDGES, _ETA_EDGES = (0.94,), (1.0,)
 
 
@@ -110,6 +113,8 @@ class Models:
         found = {name: self.scale * value for name, value in found.items()}
         found["r9_eta"] = self.categories.predict(table)
         found["constant"] = np.full(len(table), self.mean)
+        rng = np.random.default_rng(self.config.seed)
+        found["permuted"] = rng.permutation(found["critic_refitted"])
         return {name: found[name] for name in TITLES}
 
 

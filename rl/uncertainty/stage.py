@@ -32,7 +32,7 @@ from rl.uncertainty.photons import (
 from rl.uncertainty.products import RESOLUTIONS, event_columns, write_product
 from rl.uncertainty.tables import add_tables
 
-_SCHEMES = ("critic", "critic_refitted", "head", "laplace", "control")
+_SCHEMES = ("critic", "critic_refitted", "head", "laplace", "control", "permuted")
 _SHOWN = 4  # photons in the picture of hypotheses
 
 

@@ -23,7 +23,8 @@ SETS = _SETS | {
     for name, title in _INTERVALS.items()
 }
 SCHEMES = {"inclusive": "one category", "r9_eta": "R9 and η"} | {
-    name: TITLES[name] for name in ("critic", "critic_refitted", "head", "laplace", "control")
+    name: TITLES[name]
+    for name in ("critic", "critic_refitted", "head", "laplace", "control", "permuted")
 }
 Estimate = Mapping[str, float]
 
@@ -55,8 +56,9 @@ def _coverage(folder: RunFolder, methods: Mapping[str, Any], sample: str) -> Non
         "Part of the photons whose true energy lies in the interval round the refined one, and the "
         "interval's mean length. As predicted: a Gaussian of the predicted mean absolute error; "
         "calibrated: times the factor that covers 68 or 95 % of the calibration half of the "
-        "gun's held-out photons. Worst fifth: lowest coverage of a fifth of the photons by "
-        "predicted error. Errors by bootstrap over events.",
+        "gun's held-out photons. Worst fifth: lowest coverage of a fifth of the "
+        "photons, cut by the likelihood head's prediction for all rows. Errors by bootstrap "
+        "over events.",
     )  # fmt: skip
 
 
