@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-from common.errors import InputError
+from common.config import build
+from common.errors import ConfigError, InputError
 from data.config import PreprocessConfig
 from data.preprocessing.stage import run as preprocess
 from data.simulation.chunks import Chunk, ChunkResult, simulate_chunk
@@ -20,14 +22,20 @@ from data.simulation.writer import RHTreeWriter
 from data.store import EventStore
 from envs.photons.gather import gather_photons
 from envs.photons.simulated import photons_of
+from rl.calibration import samples_making, samples_stage
 from rl.calibration.samples import (
+    GUN,
     HIGGS,
+    ZEE,
     PairSample,
     join,
     read_attributes,
     read_pairs,
     write_pairs,
 )
+from rl.calibration.samples_config import ResonanceConfig
+from rl.calibration.samples_making import MIN_PT
+from tests.toy_electrons import write_lists
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +143,95 @@ def test_other_files_are_refused(sample: PairSample, tmp_path: Path) -> None:
         del file["vertex_z"]
     with pytest.raises(InputError, match="damaged"):
         read_pairs(path)
+
+
+@pytest.fixture(scope="module")
+def toy_lists(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_lists(tmp_path_factory.mktemp("toy"), 400)
+
+
+def _config(lists: Path, output: Path, **changes: object) -> ResonanceConfig:
+    settings = {
+        "output": output,
+        "lists": lists,
+        "detectors": {"nominal": {"zee": 60, "higgs": 30, "gun": 20}, "strong_0": {"zee": 60}},
+        "nominal_lists": 120,
+        "pileup": 5.0,
+    }
+    return build(ResonanceConfig, {**settings, **changes})
+
+
+@pytest.fixture(scope="module")
+def run_folder(toy_lists: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The stage run once, with parts of 80 events."""
+    output = tmp_path_factory.mktemp("samples")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(samples_making, "CHUNK", 40)
+        patch.setattr(samples_making, "CHUNKS_PER_PART", 2)
+        samples_stage.run(_config(toy_lists, output))
+        yield output
+
+
+def test_the_stage_makes_samples_of_every_detector(run_folder: Path) -> None:
+    nominal = read_pairs(run_folder / "nominal" / "zee.h5")
+    strong = read_pairs(run_folder / "strong_0" / "zee.h5")
+    for sample in (nominal, strong):
+        assert len(sample) == 60
+        assert (sample.kind == ZEE).all()
+        assert (sample.photons.label == ZEE).all()
+        mass = sample.masses(np.zeros((120, 3), np.float32))
+        assert ((mass > 60) & (mass < 120)).all()
+        assert np.isfinite(sample.true_mass).all()
+        assert np.median(sample.true_mass) == pytest.approx(91.2, abs=0.6)
+        # the field shifts electrons of either charge by up to a crystal, which a photon's mass has
+        assert sample.photons.target is not None
+        true = sample.masses(sample.photons.target)
+        assert np.nanmedian(np.abs(true / sample.true_mass - 1)) < 0.01
+        assert sample.photons.energy.min() > MIN_PT
+    assert not set(nominal.photons.group) & set(strong.photons.group)
+    gun = read_pairs(run_folder / "nominal" / "gun.h5")
+    assert gun.photons.target is not None
+    assert (gun.kind == GUN).all()
+    assert np.isfinite(gun.photons.target).all()
+    assert read_attributes(run_folder / "strong_0" / "zee.h5")["detector"]["material"] == 1.5
+    for name in ("figures/masses.png", "figures/response_strong_0.png", "metrics.json", "run.json"):
+        assert (run_folder / name).is_file()
+
+
+def test_a_larger_sample_keeps_the_parts_of_a_smaller_one(
+    run_folder: Path, toy_lists: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = read_pairs(run_folder / "strong_0" / "zee.h5")
+    made: list[Chunk] = []
+
+    def counted(chunk: Chunk) -> ChunkResult:
+        made.append(chunk)
+        return simulate_chunk(chunk)
+
+    monkeypatch.setattr(samples_making, "simulate_chunk", counted)
+    config = _config(toy_lists, run_folder, detectors={"strong_0": {"zee": 75}})
+    metrics = samples_stage.run(config)
+    after = read_pairs(run_folder / "strong_0" / "zee.h5")
+    assert metrics["strong_0"]["zee"]["pairs"] == len(after) == 75
+    np.testing.assert_array_equal(after.take(np.arange(60)).photons.crop, before.photons.crop)
+    number_made = len(made)
+    assert 0 < number_made <= 4
+    samples_stage.run(config)
+    assert len(made) == number_made
+    (run_folder / "strong_0" / "parts" / "zee_0000.h5").write_bytes(b"damaged")
+    samples_stage.run(_config(toy_lists, run_folder, detectors={"strong_0": {"zee": 74}}))
+    assert len(made) == number_made + 2
+
+
+def test_lists_that_are_not_there_are_told(toy_lists: Path, tmp_path: Path) -> None:
+    config = _config(toy_lists, tmp_path, detectors={"nominal": {"background": 5}})
+    with pytest.raises(InputError, match="generate continuum"):
+        samples_stage.run(config)
+    config = _config(toy_lists, tmp_path, nominal_lists=400, detectors={"weak_0": {"zee": 5}})
+    with pytest.raises(InputError, match="all kept for the nominal"):
+        samples_stage.run(config)
+
+
+def test_unknown_detectors_are_refused() -> None:
+    with pytest.raises(ConfigError, match="no detector 'tilted'"):
+        build(ResonanceConfig, {"detectors": {"tilted": {"zee": 5}}})

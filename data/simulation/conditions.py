@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from common.errors import ConfigError
 from data.detector.geometry import EB_SHAPE
 
 FloatArray = NDArray[np.float64]
@@ -84,6 +85,23 @@ _SIZES: dict[str, dict[str, float]] = {
 def detector_of(conditions: Conditions, seed: int = 0) -> Detector:
     """The detector of the given conditions; other seeds have other maps of the same sizes."""
     return Detector(**_SIZES[conditions], seed=seed) if _SIZES[conditions] else NOMINAL
+
+
+def detector_named(name: str) -> Detector:
+    """The detector of a name such as nominal, strong_0 or weak_2: its conditions and its seed.
+
+    Raises
+    ------
+    ConfigError
+        If there is none of that name.
+    """
+    conditions, _, seed = name.partition("_")
+    known: dict[str, Conditions] = {"strong": "strong", "weak": "weak"}
+    if name == "nominal":
+        return NOMINAL
+    if conditions not in known or not seed.isdecimal():
+        raise ConfigError(f"no detector {name!r}: known are nominal, strong_0, weak_0, strong_1, …")
+    return detector_of(known[conditions], int(seed))
 
 
 @lru_cache(maxsize=8)
