@@ -14,6 +14,7 @@ from e2e.config import ClassifyConfig
 from e2e.decorrelation.config import DecorrelateConfig
 from e2e.jets.config import JetsConfig
 from e2e.low_level.config import AttributionConfig, LadderConfig, ShareConfig
+from rl.profile.config import ProfileConfig
 from rl.refinement.config import RefineConfig
 from rl.uncertainty.config import UncertaintyConfig
 
@@ -48,6 +49,7 @@ class StudyConfig(StageConfig):
     )
     jets: JetsConfig | None = Field(None, description="quark and gluon jets")
     rl: RefineConfig | None = Field(None, description="agent")
+    profile: ProfileConfig | None = Field(None, description="showers at a fifth of a crystal")
     uncertainty: UncertaintyConfig | None = Field(
         None, description="predicted resolutions and several results per event"
     )

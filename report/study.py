@@ -25,6 +25,7 @@ _STAGES = {
     "jets": "e2e.jets.stage",
     "rl": "rl.refinement.refine",
     "uncertainty": "rl.uncertainty.stage",
+    "profile": "rl.profile.stage",
 }
 
 

@@ -175,7 +175,12 @@ class ProfileDynamics:
 def first_peaks(energy: FloatArray, config: ProfileEnvironmentConfig) -> FloatArray:
     """(n, 10) peaks that episodes start from, of crystals (n, 5, 11) in GeV."""
     found = find_peaks(energy)
-    return _within(fit_peaks(energy, found)) if config.start == "fit" else found
+    return fitted(energy, found) if config.start == "fit" else found
+
+
+def fitted(energy: FloatArray, found: FloatArray) -> FloatArray:
+    """(n, 10) peaks of the fit, held inside the window, from those that were found."""
+    return _within(fit_peaks(energy, found))
 
 
 def _within(peaks: FloatArray) -> FloatArray:

@@ -36,7 +36,8 @@ def crystals_of(table: PhotonTable) -> FloatArray:
 
 def squared_errors(energy: FloatArray) -> FloatArray:
     """Variances, GeV², of crystals that were read with an energy in GeV."""
-    return NOISE**2 + STOCHASTIC**2 * energy + (CONSTANT * energy) ** 2
+    variance = NOISE**2 + STOCHASTIC**2 * energy + (CONSTANT * energy) ** 2
+    return variance.astype(np.float32)
 
 
 def find_peaks(energy: FloatArray) -> FloatArray:
@@ -61,7 +62,7 @@ def _dictionary() -> tuple[FloatArray, FloatArray]:
 
 
 def _find(energy: FloatArray, grid: FloatArray, shapes: FloatArray) -> FloatArray:
-    weight = 1 / squared_errors(energy)
+    weight = np.reciprocal(squared_errors(energy))
     norm = weight @ (shapes**2).T
     n = len(energy)
     which = np.zeros((n, N_PEAKS), np.int64)
@@ -88,7 +89,7 @@ def _energies(energy: FloatArray, weight: FloatArray, shower: FloatArray) -> Flo
     weighted = shower * weight[:, None, :]
     normal = weighted @ shower.transpose(0, 2, 1)
     right = (weighted @ energy[:, :, None])[..., 0]
-    size = np.zeros_like(right)
+    size: FloatArray = np.zeros(right.shape, dtype=np.float32)
     for _ in range(_SWEEPS):
         for k in range(size.shape[1]):
             rest = (normal[:, k] * size).sum(axis=1) - normal[:, k, k] * size[:, k]

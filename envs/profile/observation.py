@@ -48,7 +48,7 @@ class ProfileInputs:
     def names(table: PhotonTable) -> tuple[str, ...]:
         """Names of the features."""
         size = table.crop[0].size
-        return (*kinematics(table.take(slice(0, 1))), *(f"crystal_{k}" for k in range(size)))
+        return (*kinematics(table.take(np.arange(1))), *(f"crystal_{k}" for k in range(size)))
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """As arrays for a NumPy archive."""

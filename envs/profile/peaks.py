@@ -47,7 +47,7 @@ def mixture_weights(log_width: NDArray[np.floating]) -> FloatArray:
 
 def edges(n_cells: int, size: float) -> NDArray[np.float64]:
     """(n + 1,) edges of cells of a size in crystals, their middle at 0."""
-    return (np.arange(n_cells + 1) - n_cells / 2) * size
+    return np.asarray((np.arange(n_cells + 1) - n_cells / 2) * size)
 
 
 @dataclass(frozen=True)

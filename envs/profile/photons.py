@@ -86,7 +86,7 @@ class PhotonShowers:
         """The first of the photons."""
         kept = self.owner < first
         return PhotonShowers(
-            self.photons.take(slice(0, first)),
+            self.photons.take(np.arange(first)),
             self.showers.take(kept),
             self.owner[kept],
             self.radius[:first],
@@ -96,7 +96,7 @@ class PhotonShowers:
         """Photons with profiles; those without any energy in their window are left out."""
         seed = self.photons.seed
         profile, contained = profiles_of(
-            self.showers, self.owner, seed // 360 + 0.5, seed % 360 + 0.5
+            self.showers, self.owner, *(np.stack([seed // 360, seed % 360]) + 0.5)
         )
         sample = ProfilePhotons(self.photons, profile.astype(np.float16), contained, self.radius)
         return sample.take(np.flatnonzero(contained > 0))
