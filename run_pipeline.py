@@ -146,6 +146,13 @@ STAGES = (
         "apply --input DoublePhoton.ig --classifier runs/demo/classify --agent runs/demo/rl",
     ),
     Stage(
+        "profile",
+        "photons' profiles at a fifth of a crystal: an agent that refines peaks, a map, controls",
+        "rl.profile.config:ProfileConfig",
+        "rl.profile.stage:run",
+        "profile --output runs/profile",
+    ),
+    Stage(
         "report",
         "one self-contained HTML page from a study's run folders",
         "report.config:ReportConfig",
