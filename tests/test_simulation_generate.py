@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from common.errors import ConfigError
-from data.simulation import generate
-from data.simulation.particles import files_of, read, read_process
+from data.kinematics import diphoton_mass
+from data.simulation import generate, preselection
+from data.simulation.particles import PDG_ID, files_of, read, read_process, write
 
 pytest.importorskip("pythia8mc", reason="the optional generator is not installed")
 
@@ -56,3 +57,36 @@ def test_a_seed_is_not_used_twice_in_a_folder(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds the same events"):
         generate.jobs_of("higgs", 8, 18, tmp_path, 2)
     assert command(tmp_path, 2) == 1
+
+
+def test_electrons_of_the_z_are_prompt_and_keep_its_mass(tmp_path: Path) -> None:
+    write(tmp_path / "zee_0.npz.xz", generate.generate("zee", 60, 31))
+    lists = read_process(tmp_path, "zee")
+    rows = np.flatnonzero(lists.prompt).reshape(-1, 2)
+    assert (np.abs(PDG_ID[lists.species[rows]]) == 11).all()
+    assert (lists.charge[rows].sum(axis=1) == 0).all()
+    assert (lists.event[rows] == np.arange(60)[:, None]).all()
+    pt, eta, phi = (getattr(lists, name)[rows].astype(float) for name in ("pt", "eta", "phi"))
+    assert pt.min() > 20 * 0.999
+    assert np.abs(eta).max() < 1.46
+    born = lists.partons
+    assert born is not None
+    mass = diphoton_mass(*(getattr(born, name).astype(float) for name in ("pt", "eta", "phi")))
+    assert np.median(mass) == pytest.approx(91.2, abs=1.0)
+    assert ((mass > 49.9) & (mass < 150.1)).all()
+    # what is left after they radiated photons: never more, most often all
+    share = diphoton_mass(pt, eta, phi) / mass
+    assert share.max() < 1.002
+    assert np.mean(share > 0.995) > 0.4
+
+
+def test_the_continuum_reaches_below_the_z() -> None:
+    lists = generate.generate("continuum", 4, 5)
+    assert lists.info["settings"][-1] == "PartonLevel:MPI = off"
+    for event in range(4):
+        mine = lists.event == event
+        found = preselection.candidates(
+            lists.species[mine], lists.pt[mine].astype(float), lists.eta[mine].astype(float),
+            lists.phi[mine].astype(float),
+        )  # fmt: skip
+        assert preselection.passes(found, 53.5)
