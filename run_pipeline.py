@@ -131,12 +131,26 @@ STAGES = (
         "resonance --config configs/resonance.yaml workers=2",
     ),
     Stage(
+        "calibrate",
+        "calibrate a distorted detector on its Z to two electrons alone: agents, maps, controls",
+        "rl.calibration.config:CalibrateConfig",
+        "rl.calibration.stage:run",
+        "calibrate --samples runs/calibration/samples --output runs/calibrate",
+    ),
+    Stage(
         "uncertainty",
         "the critic as per-photon resolution beside supervised heads; several results per event",
         "rl.uncertainty.config:UncertaintyConfig",
         "rl.uncertainty.stage:run",
         "uncertainty --agent runs/demo/rl --classifier runs/demo/classify --store events.h5 "
         "--train_store gun.h5",
+    ),
+    Stage(
+        "categorise",
+        "event categories by an agent paid by the expected significance, against searches and trees",
+        "rl.categories.config:CategoriseConfig",
+        "rl.categories.stage:run",
+        "categorise --store events.h5 --resolutions runs/uncertainty",
     ),
     Stage(
         "apply",

@@ -7,6 +7,7 @@ ID = "PhotonRefinement-v1"
 #: Id with version, and the module and stem of its classes: `<stem>Env` and `<stem>VectorEnv`.
 ENVIRONMENTS = {
     ID: "envs.refinement.env:PhotonRefinement",
+    "ResonanceCalibration-v1": "envs.calibration.env:ResonanceCalibration",
     "ShowerProfile-v1": "envs.profile.env:ShowerProfile",
 }
 
