@@ -14,6 +14,8 @@ from e2e.config import ClassifyConfig
 from e2e.decorrelation.config import DecorrelateConfig
 from e2e.jets.config import JetsConfig
 from e2e.low_level.config import AttributionConfig, LadderConfig, ShareConfig
+from rl.calibration.samples_config import ResonanceConfig
+from rl.categories.config import CategoriseConfig
 from rl.profile.config import ProfileConfig
 from rl.refinement.config import RefineConfig
 from rl.uncertainty.config import UncertaintyConfig
@@ -49,7 +51,11 @@ class StudyConfig(StageConfig):
     )
     jets: JetsConfig | None = Field(None, description="quark and gluon jets")
     rl: RefineConfig | None = Field(None, description="agent")
+    resonance: ResonanceConfig | None = Field(
+        None, description="Z to two electrons and H in distorted detectors"
+    )
     profile: ProfileConfig | None = Field(None, description="showers at a fifth of a crystal")
     uncertainty: UncertaintyConfig | None = Field(
         None, description="predicted resolutions and several results per event"
     )
+    categorise: CategoriseConfig | None = Field(None, description="event categories")

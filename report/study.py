@@ -24,7 +24,9 @@ _STAGES = {
     "ladder": "e2e.low_level.ladder.stage",
     "jets": "e2e.jets.stage",
     "rl": "rl.refinement.refine",
+    "resonance": "rl.calibration.samples_stage",
     "uncertainty": "rl.uncertainty.stage",
+    "categorise": "rl.categories.stage",
     "profile": "rl.profile.stage",
 }
 
