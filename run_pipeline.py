@@ -147,7 +147,7 @@ STAGES = (
     ),
     Stage(
         "categorise",
-        "event categories by an agent paid by the expected significance, against searches and trees",
+        "event categories by an agent paid by expected significance, against searches and trees",
         "rl.categories.config:CategoriseConfig",
         "rl.categories.stage:run",
         "categorise --store events.h5 --resolutions runs/uncertainty",

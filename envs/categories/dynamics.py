@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from envs.categories.config import CategoryConfig
 from envs.categories.events import CategoryEvents
-from envs.categories.grid import Cells, SummedTables
+from envs.categories.grid import Cells, Sample, SummedTables, resampled_samples
 from envs.categories.significance import Contents, significance, squared
 
 FloatArray = NDArray[np.float32]
@@ -58,10 +59,16 @@ class CategoryDynamics:
         Shape of the categories, steps, samples and reward.
     cells
         Grid that edges are rounded to; by default the quantiles of the events' signal.
+    samples
+        Samples to start from; by default resampled ones.
     """
 
     def __init__(
-        self, events: CategoryEvents, config: CategoryConfig, cells: Cells | None = None
+        self,
+        events: CategoryEvents,
+        config: CategoryConfig,
+        cells: Cells | None = None,
+        samples: Sequence[Sample] | None = None,
     ) -> None:
         self.start_name = "replica"
         self.observation_bound = _BOUND
@@ -69,7 +76,8 @@ class CategoryDynamics:
         self.steps = config.steps
         self.events = events
         self.cells = cells or Cells.fit(events, config)
-        self.tables = SummedTables(events, self.cells, config)
+        samples = samples or resampled_samples(events, config)
+        self.tables = SummedTables(events, self.cells, samples)
         self.n_edges = config.bands * (1 + config.splits)
         self.n_categories = config.bands * (config.splits + 1)
         names = [f"score_{b}" for b in range(config.bands)]
@@ -108,7 +116,7 @@ class CategoryDynamics:
     ) -> tuple[Edges, FloatArray, NDArray[np.bool_]]:
         """Move the edges, (m, p) in units of the largest step; edges stay in order."""
         moved = state.edges + self.config.largest_step * np.clip(action, -1, 1)
-        edges = self._in_order(np.clip(moved, 0, 1))
+        edges = self.ordered(np.clip(moved, 0, 1))
         value = self.significance(state.replica, edges)
         after = Edges(state.replica, edges, state.step + 1, value)
         reward = (value - state.value) / self.config.reward_unit
@@ -162,7 +170,8 @@ class CategoryDynamics:
     def _value(self, replica: IntArray, edges: Floats) -> Floats:
         return significance(self.contents(replica, edges), self.config.least_events)
 
-    def _in_order(self, edges: Floats) -> Floats:
+    def ordered(self, edges: Floats) -> Floats:
+        """Edges (m, p) with those of the score rising, and those of each band."""
         bands, splits = self.config.bands, self.config.splits
         score = np.sort(edges[:, :bands], axis=1)
         resolution = np.sort(edges[:, bands:].reshape(len(edges), bands, splits), axis=2)

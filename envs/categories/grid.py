@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +60,32 @@ class Cells:
         )
 
 
+@dataclass(frozen=True)
+class Sample:
+    """One way to look at the events.
+
+    Attributes
+    ----------
+    drawn
+        (n,) how often each event is there.
+    factors
+        (2,) on the yields of γγ and γ+jet.
+    """
+
+    drawn: Floats
+    factors: Floats
+
+
+def resampled_samples(events: CategoryEvents, config: CategoryConfig) -> list[Sample]:
+    """The events as they are, and resampled ones whose backgrounds' yields scatter."""
+    rng = np.random.default_rng(config.seed)
+    found = [Sample(np.ones(len(events)), np.ones(len(BACKGROUNDS)))]
+    for _ in range(config.replicas - 1):
+        factors = np.exp(config.yield_spread * rng.standard_normal(len(BACKGROUNDS)))
+        found.append(Sample(resampled(events.group, rng), factors))
+    return found
+
+
 class SummedTables:
     """Samples of events, summed over all cells below each corner of the grid.
 
@@ -68,23 +95,18 @@ class SummedTables:
         Events.
     cells
         Borders of the grid.
-    config
-        How many samples, and how their yields scatter. The first sample is the events as they are.
+    samples
+        What to make tables of.
     """
 
-    def __init__(self, events: CategoryEvents, cells: Cells, config: CategoryConfig) -> None:
-        rng = np.random.default_rng(config.seed)
+    def __init__(self, events: CategoryEvents, cells: Cells, samples: Sequence[Sample]) -> None:
         shape = (len(cells.score) + 1, len(cells.resolution) + 1)
-        self.factors = np.ones((config.replicas, len(BACKGROUNDS)))
-        if config.yield_spread:
-            scatter = config.yield_spread * rng.standard_normal(self.factors.shape)
-            self.factors[1:] = np.exp(scatter[1:])
+        self.factors = np.stack([sample.factors for sample in samples])
         place = cells.place(events)
         cell = place[0] * shape[1] + place[1]
-        self._sums = np.zeros((config.replicas, shape[0] + 1, shape[1] + 1, _COLUMNS))
-        for k in range(config.replicas):
-            drawn = np.ones(len(events)) if k == 0 else resampled(events.group, rng)
-            filled = _filled(events, drawn, cell, shape[0] * shape[1], self.factors[k])
+        self._sums = np.zeros((len(samples), shape[0] + 1, shape[1] + 1, _COLUMNS))
+        for k, sample in enumerate(samples):
+            filled = _filled(events, sample.drawn, cell, shape[0] * shape[1], sample.factors)
             table = filled.reshape(*shape, _COLUMNS)
             self._sums[k, 1:, 1:] = table.cumsum(axis=0).cumsum(axis=1)
 
