@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from rl.refinement.config import RefineConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL_DATA = Path(os.environ.get("CMS_TEST_DATA", ROOT.parent / "shared" / "data"))
@@ -26,3 +30,11 @@ def dijet_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.dijets import make_store
 
     return make_store(tmp_path_factory.mktemp("dijets"))
+
+
+@pytest.fixture(scope="session")
+def refinement_run(tmp_path_factory: pytest.TempPathFactory) -> RefineConfig:
+    """A complete `rl` run on a few hundred synthetic photon pairs."""
+    from tests.small_run import make_run
+
+    return make_run(tmp_path_factory.mktemp("refinement"))

@@ -10,56 +10,18 @@ import numpy as np
 import pytest
 
 import rl.refinement.networks
-from common.config import build
 from common.errors import InputError
-from data.store import EventStore, StoreWriter
+from data.store import EventStore
 from rl.refinement.config import RefineConfig
 from rl.refinement.refine import METHODS, run
 from rl.refinement.refiner import Refiner
 from rl.refinement.rollouts import read_rollouts
 from rl.refinement.samples import read_photons, split_by_group
-from tests.synthetic_photons import write_pairs
-
-SMALL: dict[str, Any] = {
-    "agent": {
-        "updates": 64, "environments": 128, "buffer_size": 4000, "batch_size": 128,
-        "hidden": [32],
-    },
-    "regression": {"epochs": 4, "networks": 2, "hidden": [32], "batch_size": 128},
-    "evaluation": {
-        "bootstrap": 5, "curve_points": 2, "rollout_events": 6, "rollout_copies": 2,
-        "test_fraction": 0.25,
-    },
-    "environment": {"steps": 3},
-    "workers": 1,
-}  # fmt: skip
-
-
-def _join(paths: list[Path], output: Path) -> Path:
-    """Two stores, one after the other."""
-    with StoreWriter(output, {"EB": ["cell", "energy"]}, with_truth=True) as writer:
-        for path in paths:
-            with h5py.File(path) as file, EventStore(path) as store:
-                groups = ("event", "photons", "clusters", "vertex", "truth", "truth/photons")
-                tables = {
-                    g: {n: d[()] for n, d in file[g].items() if isinstance(d, h5py.Dataset)}
-                    for g in groups
-                }
-                writer.append(tables, {"EB": store.hits("EB")})
-        writer.set_attributes({"origin": "simulation"})
-    return output
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> RefineConfig:
-    folder = tmp_path_factory.mktemp("refine")
-    stores = [write_pairs(folder / f"{kind}.h5", kind, 150) for kind in ("higgs", "diphoton")]
-    inputs = {
-        "train_store": write_pairs(folder / "gun.h5", "gun", 400),
-        "store": _join(stores, folder / "events.h5"),
-        "output": folder / "rl",
-    }
-    return build(RefineConfig, SMALL, inputs)
+def config(refinement_run: RefineConfig) -> RefineConfig:
+    return refinement_run
 
 
 @pytest.fixture(scope="module")

@@ -139,7 +139,7 @@ class RefinementDynamics:
             photon=photon,
             correction=correction,
             step=namespace(photon).zeros_like(photon),
-            distance=self._measure(photon, correction),
+            distance=self.distance(photon, correction),
         )
 
     def step(
@@ -154,7 +154,7 @@ class RefinementDynamics:
         xp = namespace(state.correction)
         wanted = xp.asarray(like(action, self._start), dtype=xp.float32)
         correction = state.correction + xp.clip(wanted, -1, 1) * self.largest_step
-        distance = self._measure(state.photon, correction)
+        distance = self.distance(state.photon, correction)
         after = Hypotheses(state.photon, correction, state.step + 1, distance)
         if self._distance is None:
             reward = xp.zeros_like(distance)
@@ -196,6 +196,12 @@ class RefinementDynamics:
         image = residual_image(self._image[photon], expected, correction[:, 0])
         return namespace(image).clip(image, -CLIP, CLIP)
 
+    def distance(self, photon: IntArray, correction: FloatArray) -> FloatArray:
+        """(m,) distances of hypotheses to the truth, which rewards are made of; 0 without truth."""
+        if self._distance is None:
+            return namespace(correction).zeros_like(correction[:, 0])
+        return self._distance(photon, correction)
+
     def images(self, state: Hypotheses) -> tuple[FloatArray, FloatArray]:
         """Observed and expected (m, 7, 7) shares of the standard energy, for pictures."""
         photon, correction = state.photon, state.correction
@@ -215,8 +221,3 @@ class RefinementDynamics:
         if self.table.target is None or not np.isfinite(self.table.target).all():
             raise ConfigError("a reward needs photons with truth: take the matched ones only")
         return TruthDistance(self.table.target, self.config)
-
-    def _measure(self, photon: IntArray, correction: FloatArray) -> FloatArray:
-        if self._distance is None:
-            return namespace(correction).zeros_like(correction[:, 0])
-        return self._distance(photon, correction)
