@@ -142,7 +142,7 @@ class ProfileDynamics:
             self._constant[state.photon],
             (state.peaks * _PEAK_SCALE).clip(-CLIP, CLIP),
             (moved * _CORRECTION_SCALE).clip(-CLIP, CLIP),
-            (state.step / self.steps - 0.5)[:, None],
+            (state.step / self.steps - 0.5).clip(-CLIP, CLIP)[:, None],
             log_scaled(state.residual).clip(-CLIP, CLIP),
         ]
         return np.concatenate(parts, axis=1, dtype=np.float32)
