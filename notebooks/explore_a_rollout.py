@@ -96,12 +96,12 @@ def draw(event: int, policy: str, step: int) -> None:
 
 # %%
 moved = np.abs(np.diff(rollouts.correction[:, AGENT, :, :, 0], axis=-1)).sum(axis=(1, 2))
-order = np.argsort(moved)[::-1]  # the most refined event comes first; truth does not choose it
+order = [int(event) for event in np.argsort(moved)[::-1]]  # truth does not choose it
 study.slider(
     draw,
-    event=[int(event) for event in order[::-1]],
-    policy=list(rollouts.policies[::-1]),
-    step=list(range(n_hypotheses)),
+    event=(order, order[0]),
+    policy=(rollouts.policies, "agent"),
+    step=(range(n_hypotheses), n_hypotheses - 1),
 )
 
 # %% [markdown]
@@ -114,7 +114,7 @@ study.slider(
 
 # %%
 figure, axes = new_figure(1, 2, width=6.0, height=4.2)
-event = int(order[0])
+event = order[0]
 for r, policy in enumerate(rollouts.policies):
     noisy = "noise" in policy
     colour = COLOURS[0] if policy == "agent" else COLOURS[1] if noisy else COLOURS[4]

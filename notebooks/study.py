@@ -102,20 +102,28 @@ def show(figure: Figure, name: str) -> None:
     plt.close(figure)
 
 
-def slider(draw: Callable[..., None], **choices: Sequence[Any]) -> None:
-    """Call a function with what sliders choose; without widgets, once for the last of each."""
+def slider(draw: Callable[..., None], **choices: tuple[Sequence[Any], Any]) -> None:
+    """Call a function with what sliders choose; without widgets, once with their first values.
+
+    Parameters
+    ----------
+    draw
+        Function of the choices.
+    **choices
+        For each of its arguments the options, and the one to start with.
+    """
     try:
         from ipywidgets import SelectionSlider, interact
     except ImportError:
         interact = None
     if interact is not None and _in_notebook():
         widgets = {
-            name: SelectionSlider(options=values, value=values[-1], continuous_update=False)
-            for name, values in choices.items()
+            name: SelectionSlider(options=options, value=value, continuous_update=False)
+            for name, (options, value) in choices.items()
         }
         interact(draw, **widgets)
     else:
-        draw(**{name: values[-1] for name, values in choices.items()})
+        draw(**{name: value for name, (_, value) in choices.items()})
 
 
 def quick(number: int, small: int) -> int:

@@ -169,4 +169,4 @@ def draw_bias(variable: str) -> None:
     study.show(figure, f"bias_{variable}")
 
 
-study.slider(draw_bias, variable=list(variables)[::-1])
+study.slider(draw_bias, variable=(list(variables), "r9"))
