@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from stable_baselines3 import DDPG, SAC, TD3
-from stable_baselines3.common.noise import VectorizedActionNoise
+from stable_baselines3 import SAC, TD3
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from torch import nn
 
 from envs.faces.sb3 import DynamicsVecEnv
 from rl.learning.config import AgentConfig, Algorithm
+from rl.learning.ddpg import DDPG
+from rl.learning.noise import BatchNoise
+
+__all__ = [
+    "ALGORITHMS", "BatchNoise", "FloatArray", "Policy", "actor_of", "make_agent", "mean_policy",
+    "policy_of", "vector_steps", "warm_up",
+]  # fmt: skip
 
 FloatArray = NDArray[np.float32]
 Policy = Callable[[FloatArray], FloatArray]
@@ -22,41 +29,23 @@ ALGORITHMS: dict[Algorithm, type[OffPolicyAlgorithm]] = {"DDPG": DDPG, "TD3": TD
 _WARM_UP_EPISODES = 1
 
 
-class BatchNoise(VectorizedActionNoise):
-    """Gaussian action noise for all environments in one draw.
-
-    stable-baselines3 otherwise keeps one generator per environment and calls each in turn.
-
-    Parameters
-    ----------
-    sigma
-        Standard deviation in units of the action.
-    shape
-        (environments, actions).
-    seed
-        Of the generator.
-    """
-
-    def __init__(self, sigma: float, shape: tuple[int, int], seed: int) -> None:
-        self.sigma = sigma
-        self.shape = shape
-        self._rng = np.random.default_rng(seed)
-
-    def reset(self, indices: Any = None) -> None:
-        """Nothing: draws are independent."""
-
-    def __call__(self) -> FloatArray:
-        draw = self._rng.standard_normal(self.shape, dtype=np.float32)
-        return draw * np.float32(self.sigma)
-
-
 def make_agent(env: DynamicsVecEnv, config: AgentConfig, seed: int) -> OffPolicyAlgorithm:
     """An untrained agent for the environment."""
     keywords: dict[str, Any] = {}
     if config.algorithm != "SAC":  # SAC explores by its own policy
-        shape = (env.num_envs, env.action_space.shape[0])  # type: ignore[index]
-        keywords["action_noise"] = BatchNoise(config.noise, shape, seed)
-    return ALGORITHMS[config.algorithm](
+        keywords["action_noise"] = BatchNoise(
+            config.noise,
+            (env.num_envs, env.action_space.shape[0]),  # type: ignore[index]
+            seed,
+            config.final_noise,
+            draws=warm_up(env) // env.num_envs + vector_steps(config),
+            single=config.single_noise,
+        )
+    optimizer: dict[str, Any] = {"optimizer_kwargs": {"fused": True}}
+    if config.weight_decay > 0:
+        optimizer["optimizer_class"] = torch.optim.AdamW
+        optimizer["optimizer_kwargs"]["weight_decay"] = config.weight_decay
+    agent = ALGORITHMS[config.algorithm](
         "MlpPolicy",
         env,
         learning_rate=_schedule(config.learning_rate, config.final_learning_rate),
@@ -72,12 +61,15 @@ def make_agent(env: DynamicsVecEnv, config: AgentConfig, seed: int) -> OffPolicy
         optimize_memory_usage=True,
         policy_kwargs={
             "net_arch": {"pi": list(config.hidden), "qf": list(config.hidden)},
-            "optimizer_kwargs": {"fused": True},
+            **optimizer,
         },
         seed=seed,
         device="cpu",
         **keywords,
     )
+    # An attribute of the agent, because its file keeps those.
+    agent.averaged = config.averaged and config.algorithm != "SAC"  # type: ignore[attr-defined]
+    return agent
 
 
 def warm_up(env: DynamicsVecEnv) -> int:
@@ -85,14 +77,37 @@ def warm_up(env: DynamicsVecEnv) -> int:
     return env.num_envs * env.vector_env.dynamics.steps * _WARM_UP_EPISODES
 
 
+def vector_steps(config: AgentConfig) -> int:
+    """Steps of the vector after that: what its gradient steps need."""
+    return -(-config.updates // config.updates_per_step)
+
+
+def actor_of(agent: OffPolicyAlgorithm) -> nn.Module:
+    """The network that the agent's policy is: its actor, or that actor's mean over updates."""
+    name = "actor_target" if getattr(agent, "averaged", False) else "actor"
+    actor: nn.Module = getattr(agent.policy, name)
+    return actor
+
+
 def policy_of(agent: OffPolicyAlgorithm) -> Policy:
     """The agent's deterministic policy: (n, d) observations to (n, 3) actions."""
+    actor = actor_of(agent)
 
     def act(observation: FloatArray) -> FloatArray:
         with torch.no_grad():
-            tensor = torch.from_numpy(observation)
-            action = agent.policy._predict(tensor, deterministic=True)
+            action = actor._predict(torch.from_numpy(observation), deterministic=True)  # type: ignore[operator]
         return action.numpy()
+
+    return act
+
+
+def mean_policy(agents: Sequence[OffPolicyAlgorithm]) -> Policy:
+    """The mean of several agents' actions."""
+    policies = [policy_of(agent) for agent in agents]
+
+    def act(observation: FloatArray) -> FloatArray:
+        mean: FloatArray = np.mean([policy(observation) for policy in policies], axis=0)
+        return mean
 
     return act
 

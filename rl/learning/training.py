@@ -11,7 +11,8 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from envs.faces.dynamics import Dynamics
 from envs.faces.sb3 import DynamicsVecEnv
-from rl.learning.agents import Policy, make_agent, policy_of, warm_up
+from rl.learning.agents import Policy, make_agent, policy_of, vector_steps, warm_up
+from rl.learning.checkpoint import Checkpoint, CheckpointWriter
 from rl.learning.config import AgentConfig
 
 #: One point of a learning curve: seconds, updates, transitions, and what was measured.
@@ -21,14 +22,41 @@ Measure = Callable[[Policy], Mapping[str, float]]
 
 
 def train_agent(
-    dynamics: Dynamics[Any], config: AgentConfig, seed: int, measure: Measure, points: int
+    dynamics: Dynamics[Any],
+    config: AgentConfig,
+    seed: int,
+    measure: Measure,
+    points: int,
+    *,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[OffPolicyAlgorithm, list[CurvePoint]]:
-    """Train an agent; `points` times along the way, and at the end, measure its policy."""
+    """Train an agent; `points` times along the way, and at the end, measure its policy.
+
+    Parameters
+    ----------
+    checkpoint
+        Where its state is kept meanwhile; if there is one already, training goes on from it, with
+        the same result as if it had never stopped.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint there belongs to another training.
+    """
     env = DynamicsVecEnv(dynamics, config.environments)
     agent = make_agent(env, config, seed)
-    steps = -(-config.updates // config.updates_per_step)
     curve = LearningCurve(measure, max(config.updates // points, 1))
-    agent.learn(warm_up(env) + steps * env.num_envs, callback=curve)
+    callbacks: list[BaseCallback] = [curve]
+    if checkpoint is not None:
+        if checkpoint.path.is_file():
+            curve.resume(checkpoint.restore(agent))
+        callbacks.append(CheckpointWriter(checkpoint, curve.points))
+    steps = warm_up(env) + vector_steps(config) * env.num_envs
+    agent.learn(
+        steps - agent.num_timesteps,
+        callback=callbacks,
+        reset_num_timesteps=agent.num_timesteps == 0,
+    )
     return agent, curve.points
 
 
@@ -49,6 +77,12 @@ class LearningCurve(BaseCallback):
         self._measure = measure
         self._every = every
         self._started = time.monotonic()
+
+    def resume(self, points: list[CurvePoint]) -> None:
+        """Go on after the points of a training that was interrupted."""
+        self.points[:] = points
+        if points:
+            self._started = time.monotonic() - points[-1]["seconds"]
 
     def _on_rollout_end(self) -> None:
         if self._updates // self._every > len(self.points):
