@@ -45,30 +45,36 @@ class BatchNoise(VectorizedActionNoise):
     ) -> None:
         self.sigma = sigma
         self.shape = shape
-        self._last = sigma if final is None else final
-        self._draws = draws
+        self._final = final
+        self._n_draws = draws
         self._single = single
-        self._drawn = 0
+        self._count = 0
         self._rng = np.random.default_rng(seed)
 
     def reset(self, indices: Any = None) -> None:
         """Nothing: draws are independent."""
 
     def __call__(self) -> FloatArray:
-        done = min(self._drawn / self._draws, 1.0)
-        self._drawn += 1
+        sigma = self._deviation()
+        self._count += 1
         draw = self._rng.standard_normal(self.shape, dtype=np.float32)
         if self._single:
             n, actions = self.shape
             draw *= np.arange(actions) == self._rng.integers(0, actions, n)[:, None]
-        return draw * np.float32(self.sigma + (self._last - self.sigma) * done)
+        return draw * np.float32(sigma)
+
+    def _deviation(self) -> float:
+        if self._final is None:
+            return self.sigma
+        done = min(self._count / self._n_draws, 1.0)
+        return self.sigma + (self._final - self.sigma) * done
 
     def state(self) -> str:
         """Everything that later draws depend on, as JSON."""
-        return json.dumps({"drawn": self._drawn, "generator": self._rng.bit_generator.state})
+        return json.dumps({"drawn": self._count, "generator": self._rng.bit_generator.state})
 
     def restore(self, state: str) -> None:
         """Go on from `state`."""
         content = json.loads(state)
-        self._drawn = content["drawn"]
+        self._count = content["drawn"]
         self._rng.bit_generator.state = content["generator"]
