@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from rl.profile import baselines, judge
 from rl.profile.config import NetworkConfig, ProfileConfig
 from rl.profile.samples import load_study
 from rl.profile.stage import run
-from rl.profile.training import Task, play, tasks_of
+from rl.profile.training import Task, play, tasks_of, train_all
 from tests.conftest import REAL_DATA
 
 REAL = REAL_DATA / "real" / "DoublePhoton_Run2012B_0.ig"
@@ -43,9 +44,8 @@ def test_the_stage_runs_once_and_goes_on_where_it_was_killed(config: ProfileConf
     made = {path: path.stat().st_mtime_ns for path in folder.glob("*.zip")}
     run(config)  # complete: nothing is made again
     assert all(path.stat().st_mtime_ns == when for path, when in made.items())
-    (folder / "run.json").unlink()
     agent.unlink()
-    run(config)
+    train_all(config, logging.getLogger())
     changed = {path for path, when in made.items() if path.stat().st_mtime_ns != when}
     assert changed == {agent}
 

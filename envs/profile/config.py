@@ -29,10 +29,10 @@ class ProfileEnvironmentConfig(StageConfig):
         0.05, gt=0, description="Wasserstein distance, in crystals, that counts as one"
     )
     share_range: float = Field(
-        2.0, gt=0, description="change of a peak's log share within reach in an episode"
+        1.0, gt=0, description="change of a peak's log share within reach in an episode"
     )
-    u_range: float = Field(0.3, gt=0, description="way of a peak in eta within reach, crystals")
-    v_range: float = Field(1.5, gt=0, description="way of a peak in phi within reach, crystals")
+    u_range: float = Field(0.15, gt=0, description="way of a peak in eta within reach, crystals")
+    v_range: float = Field(0.4, gt=0, description="way of a peak in phi within reach, crystals")
     width_range: float = Field(
         0.2, gt=0, description="change of the showers' log width within reach"
     )

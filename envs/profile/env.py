@@ -37,9 +37,9 @@ class ShowerProfileEnv(DynamicsEnv):
 
     | Num     | Action                                   | Min | Max | Range over an episode |
     |---------|------------------------------------------|-----|-----|-----------------------|
-    | 0, 3, 6 | change of a peak's log share             | -1  | 1   | 2                     |
-    | 1, 4, 7 | change of its u (eta), crystals          | -1  | 1   | 0.3                   |
-    | 2, 5, 8 | change of its v (phi), crystals          | -1  | 1   | 1.5                   |
+    | 0, 3, 6 | change of a peak's log share             | -1  | 1   | 1                     |
+    | 1, 4, 7 | change of its u (eta), crystals          | -1  | 1   | 0.15                  |
+    | 2, 5, 8 | change of its v (phi), crystals          | -1  | 1   | 0.4                   |
     | 9       | change of the showers' common log width  | -1  | 1   | 0.2                   |
 
     ## Observation Space
