@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -11,12 +12,14 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
+from PIL import Image
 
 import envs
 from envs.faces.pictures import Window, tiled
 from envs.faces.sb3 import DynamicsVecEnv
 from envs.refinement.dynamics import RefinementDynamics
 from envs.refinement.env import PhotonRefinementEnv, make_dynamics
+from envs.refinement.render import main
 
 matplotlib.use("Agg")
 
@@ -39,6 +42,14 @@ def test_pictures_follow_the_hypothesis_and_the_seed() -> None:
     np.testing.assert_array_equal(first, again[0])
     np.testing.assert_array_equal(second, again[1])
     assert (first != _pictures(1)[0]).any()
+
+
+def test_the_command_line_draws_a_photon_of_the_sample(tmp_path: Path) -> None:
+    arguments = ["--photon", "256", "--start", "regression", "--output", str(tmp_path / "p.png")]
+    assert main(arguments) == 0
+    dynamics = make_dynamics(None, {"start": "regression"})
+    expected = dynamics.draw(dynamics.start(np.array([256])))
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "p.png")), expected)
 
 
 def test_a_vector_draws_each_environment() -> None:

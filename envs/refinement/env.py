@@ -113,7 +113,8 @@ class PhotonRefinementEnv(DynamicsEnv):
         dynamics: RefinementDynamics | None = None,
         **settings: Any,
     ) -> None:
-        super().__init__(dynamics or make_dynamics(sample, settings), render_mode)
+        rules = make_dynamics(sample, settings) if dynamics is None else dynamics
+        super().__init__(rules, render_mode)
 
 
 class PhotonRefinementVectorEnv(DynamicsVectorEnv):
@@ -140,7 +141,7 @@ class PhotonRefinementVectorEnv(DynamicsVectorEnv):
         device: str | None = None,
         **settings: Any,
     ) -> None:
-        rules = dynamics or make_dynamics(sample, settings)
+        rules = make_dynamics(sample, settings) if dynamics is None else dynamics
         if device is not None:
             rules = rules.to(device)
         super().__init__(rules, num_envs, render_mode, autoreset_mode)

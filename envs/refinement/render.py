@@ -1,7 +1,15 @@
-"""Pictures of a hypothesis: the crystals, the shower it expects, and what is left."""
+"""Pictures of a hypothesis: the crystals, the shower it expects, and what is left.
+
+`python -m envs.refinement.render --photon 7 --output picture.png` draws the first hypothesis about
+a photon of the sample.
+"""
 
 from __future__ import annotations
 
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _PERCENT = 100.0
+_TITLES = ("observed, GeV", "expected there, GeV", "observed − expected, % of E")
 _ENERGY = ("Blues", LogNorm(0.001, 1, clip=True))
 _RESIDUAL = ("RdBu_r", SymLogNorm(0.002, vmin=-0.2, vmax=0.2))
 _MARKS: dict[str, dict[str, Any]] = {
@@ -49,12 +58,16 @@ def fill_axes(axes: NDArray, dynamics: RefinementDynamics, state: Hypotheses) ->
     """
     observed, expected = (images[0] for images in dynamics.images(state))
     energy = dynamics.table.energy[host(state.photon)[0]]
-    _crystals(axes[0], observed, energy * observed, "observed, GeV", *_ENERGY)
-    _crystals(axes[1], expected, energy * expected, "expected there, GeV", *_ENERGY)
     residual = observed - expected
-    _crystals(axes[2], residual, _PERCENT * residual, "observed − expected, % of E", *_RESIDUAL)
-    for axis in axes:
-        _mark(axis, places(dynamics, state), size=0.7)
+    found = places(dynamics, state)
+    # Numbers stand in the half of their crystal that the impact point leaves free.
+    free = 0.8 if found["hypothesis"][1] < 0 else 0.2
+    _crystals(axes[0], observed, energy * observed, free, *_ENERGY)
+    _crystals(axes[1], expected, energy * expected, free, *_ENERGY)
+    _crystals(axes[2], residual, _PERCENT * residual, free, *_RESIDUAL)
+    for axis, title in zip(axes, _TITLES, strict=True):
+        axis.set_title(title, fontsize=11)
+        _mark(axis, found, size=0.7)
 
 
 def places(dynamics: RefinementDynamics, state: Hypotheses) -> dict[str, NDArray[np.float32]]:
@@ -72,7 +85,7 @@ def _crystals(
     axis: Axes,
     shares: NDArray[np.float32],
     written: NDArray[np.float32],
-    title: str,
+    free: float,
     colours: str,
     norm: Normalize,
 ) -> None:
@@ -84,10 +97,9 @@ def _crystals(
         if text in ("0.0", "-0.0"):
             continue
         axis.text(
-            column - half + 0.5, row - half + 0.82, text, fontsize=6.5, ha="center", va="center",
+            column - half + 0.5, row - half + free, text, fontsize=6.5, ha="center", va="center",
             color="black" if painted[row, column] > 0.5 else "white",
         )  # fmt: skip
-    axis.set_title(title, fontsize=11)
     axis.set_xlabel("φ from the seed, crystals")
     axis.set_xticks(np.arange(-3, 4))
     axis.set_yticks(np.arange(-3, 4))
@@ -141,3 +153,25 @@ def _numbers(dynamics: RefinementDynamics, state: Hypotheses) -> str:
         miss = _PERCENT * (found["hypothesis"][0] - found["truth"][0])
         lines.append(f"E off by {miss:+.2f} % (agent not told)")
     return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status."""
+    from PIL.Image import fromarray
+
+    from envs.refinement.env import make_dynamics
+
+    parser = argparse.ArgumentParser(prog="python -m envs.refinement.render", description=__doc__)
+    parser.add_argument("--photon", type=int, default=0, help="row of the sample")
+    parser.add_argument("--start", default="standard", help="first hypothesis, or `regression`")
+    parser.add_argument("--sample", type=Path, help="default: the shipped one")
+    parser.add_argument("--output", type=Path, required=True, help="PNG file to write")
+    arguments = parser.parse_args(argv)
+    dynamics = make_dynamics(arguments.sample, {"start": arguments.start})
+    state = dynamics.start(np.array([arguments.photon]))
+    fromarray(draw_hypothesis(dynamics, state)).save(arguments.output)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
