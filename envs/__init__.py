@@ -8,6 +8,7 @@ ID = "PhotonRefinement-v1"
 ENVIRONMENTS = {
     ID: "envs.refinement.env:PhotonRefinement",
     "ResonanceCalibration-v1": "envs.calibration.env:ResonanceCalibration",
+    "Categorisation-v1": "envs.categories.env:Categorisation",
     "ShowerProfile-v1": "envs.profile.env:ShowerProfile",
 }
 

@@ -22,9 +22,6 @@ class CategoryConfig(StageConfig):
     )
     score_cells: int = Field(60, ge=4, description="places that an edge of the score can take")
     resolution_cells: int = Field(40, ge=4, description="of the resolution")
-    least_events: float = Field(
-        20.0, ge=1, description="simulated background events below which a category counts nothing"
-    )
     replicas: int = Field(
         64, ge=1, description="samples to start from: the events as they are, and resampled"
     )

@@ -125,7 +125,7 @@ class CategoryDynamics:
     def observe(self, state: Edges) -> FloatArray:
         """(m, d) observations: edges, and what is in the categories and on both sides of edges."""
         contents = self.contents(state.replica, state.edges)
-        share = squared(contents, self.config.least_events)
+        share = squared(contents)
         share = share / np.maximum(share.sum(axis=1, keepdims=True), 1e-12)
         total = contents.signal.sum(axis=(1, 2))[:, None] + 1e-12
         signal = contents.signal.sum(axis=2)
@@ -168,7 +168,7 @@ class CategoryDynamics:
         return np.where(inside.any(axis=1), inside.argmax(axis=1), -1)
 
     def _value(self, replica: IntArray, edges: Floats) -> Floats:
-        return significance(self.contents(replica, edges), self.config.least_events)
+        return significance(self.contents(replica, edges))
 
     def ordered(self, edges: Floats) -> Floats:
         """Edges (m, p) with those of the score rising, and those of each band."""

@@ -60,7 +60,7 @@ class CategorisationEnv(DynamicsEnv):
     The change of the expected significance, over that of one category, in units of 2 %. The
     significance is the Asimov one (Cowan et al. 2011), of bins of 1 GeV in every category, summed
     in quadrature; the background of a category is an exponential with its number and mean mass of
-    events. A category with fewer than 20 simulated background events counts nothing.
+    events, whose number is raised to its upper limit at 84 % by the statistics of the simulation.
 
     ## Starting State
 

@@ -16,6 +16,7 @@ from envs.categories.significance import (
     Contents,
     in_range,
     signal_bins,
+    typical_event,
 )
 
 Floats = NDArray[np.float64]
@@ -45,7 +46,9 @@ class Cells:
         signal = events.is_signal
 
         def inner(values: Floats, cells: int) -> Floats:
-            return np.quantile(values[signal], np.arange(1, cells) / cells)
+            parts = np.arange(1, cells) / cells
+            weight = events.weight[signal]
+            return np.quantile(values[signal], parts, weights=weight, method="inverted_cdf")
 
         return cls(
             inner(events.score, config.score_cells),
@@ -109,6 +112,10 @@ class SummedTables:
             filled = _filled(events, sample.drawn, cell, shape[0] * shape[1], sample.factors)
             table = filled.reshape(*shape, _COLUMNS)
             self._sums[k, 1:, 1:] = table.cumsum(axis=0).cumsum(axis=1)
+        every = self._sums[:, -1, -1]
+        weight = every[:, _BINS:-1:2].sum(axis=1)
+        above = every[:, _BINS + 1 : -1 : 2].sum(axis=1)
+        self._typical = typical_event(weight, above + MASS_RANGE[0] * weight, every[:, -1])
 
     def __len__(self) -> int:
         return len(self._sums)
@@ -131,7 +138,9 @@ class SummedTables:
         total = np.maximum(total + sums[k, low, left], 0.0)  # rounding
         yields = total[..., _BINS::2][..., : len(BACKGROUNDS)].sum(axis=-1)
         masses = total[..., _BINS + 1 :: 2][..., : len(BACKGROUNDS)].sum(axis=-1)
-        return Contents(total[..., :_BINS], yields, masses, total[..., -1])
+        return Contents(
+            total[..., :_BINS], yields, masses, total[..., -1], self._typical[replica][:, None]
+        )
 
 
 def _filled(

@@ -9,6 +9,7 @@ experiment would make, and not a count of the few simulated ones under the peak.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,21 +48,16 @@ class Contents:
         (...,) their summed masses above 100 GeV, GeV.
     simulated
         (...,) simulated background events behind them.
+    typical
+        (..., 2) weight of a simulated background event, and mass above 100 GeV: means of the whole
+        sample that the categories are cut from, the same for all of them.
     """
 
     signal: Floats
     background: Floats
     mass_sum: Floats
     simulated: Floats
-
-    def merged(self) -> Contents:
-        """All categories (the last axis) as one."""
-        return Contents(
-            self.signal.sum(axis=-2),
-            self.background.sum(axis=-1),
-            self.mass_sum.sum(axis=-1),
-            self.simulated.sum(axis=-1),
-        )
+    typical: Floats
 
 
 def fill(
@@ -81,14 +77,26 @@ def fill(
     signal = np.zeros((n_categories, len(SIGNAL_EDGES) - 1))
     chosen, place = signal_bins(mass, is_signal & (category >= 0))
     np.add.at(signal, (category[chosen], place), weight[chosen])
-    smooth = in_range(mass) & ~is_signal & (category >= 0)
+    smooth = in_range(mass) & ~is_signal
+    typical = typical_event(
+        weight[smooth].sum(), weight[smooth] @ mass[smooth], np.count_nonzero(weight[smooth])
+    )
+    smooth &= category >= 0
     where, w = category[smooth], weight[smooth]
 
     def total(values: Floats) -> Floats:
         return np.bincount(where, values, minlength=n_categories).astype(np.float64)
 
     above = mass[smooth] - MASS_RANGE[0]
-    return Contents(signal, total(w), total(w * above), total((w > 0).astype(np.float64)))
+    simulated = total((w > 0).astype(np.float64))
+    return Contents(signal, total(w), total(w * above), simulated, typical)
+
+
+def typical_event(weight: Any, weighted_mass: Any, simulated: Any) -> Floats:
+    """(..., 2) mean weight, and mean mass above 100 GeV, from sums over background events."""
+    weight = np.asarray(weight, dtype=np.float64)
+    mean = weighted_mass / np.maximum(weight, _TINY)
+    return np.stack([weight / np.maximum(simulated, 1.0), mean - MASS_RANGE[0]], axis=-1)
 
 
 def in_range(mass: Floats) -> NDArray[np.bool_]:
@@ -123,18 +131,33 @@ def asimov(signal: Floats, background: Floats) -> Floats:
     return 2 * ((signal + b) * np.log1p(signal / b) - signal)
 
 
-def squared(contents: Contents, least: float) -> Floats:
-    """(...,) squared significance of each category; 0 where the background is not known.
+def cautious(contents: Contents) -> Contents:
+    """The same with each category's background raised to its upper limit at 84 %.
 
-    Parameters
-    ----------
-    least
-        Simulated background events below which nothing can be said of a category.
+    n simulated events count as n + sqrt(n + 3/4) + 1 (Gehrels, Astrophys. J. 303 (1986) 336,
+    equation 7), the added ones being typical of the sample: where the simulation has no
+    background, an experiment would have some, and edges must not be drawn round the few events
+    there are.
     """
-    value = asimov(contents.signal, background_bins(contents)).sum(axis=-1)
-    return np.where(contents.simulated >= least, value, 0.0)
+    n = contents.simulated
+    unit, mean = contents.typical[..., 0], contents.typical[..., 1]
+    weight = np.where(n > 0, contents.background / np.maximum(n, 1.0), unit)
+    added = weight * (np.sqrt(n + 0.75) + 1)
+    return Contents(
+        contents.signal,
+        contents.background + added,
+        contents.mass_sum + added * mean,
+        n,
+        contents.typical,
+    )
 
 
-def significance(contents: Contents, least: float) -> Floats:
+def squared(contents: Contents) -> Floats:
+    """(..., c) squared significance of each of c categories, with cautious backgrounds."""
+    known = cautious(contents)
+    return asimov(known.signal, background_bins(known)).sum(axis=-1)
+
+
+def significance(contents: Contents) -> Floats:
     """(...) significance of all categories (the last axis) together, summed in quadrature."""
-    return np.sqrt(squared(contents, least).sum(axis=-1))
+    return np.sqrt(squared(contents).sum(axis=-1))

@@ -59,7 +59,9 @@ class _Grid:
 
     @classmethod
     def of(cls, cells: tuple[int, int], size: float) -> _Grid:
-        return cls(*(_table(n, size, n_crystals) for n, n_crystals in zip(cells, CRYSTALS)))  # noqa: B905 - pairs
+        return cls(
+            *(_table(n, size, n_crystals) for n, n_crystals in zip(cells, CRYSTALS, strict=True))
+        )
 
     def draw(self, peaks: FloatArray) -> FloatArray:
         """(m, cells u, cells v), each of the sum 1."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -40,9 +41,20 @@ class CategoriseConfig(StageConfig):
     method: str = Field(
         "critic_refitted", description="whose predicted resolution is used, as in resolutions.h5"
     )
+    score: Literal["prompt", "higgs"] = Field(
+        "prompt",
+        description="prompt: two prompt photons against γ+jet; higgs: H→γγ against both "
+        "backgrounds, which knows their transverse momentum as the generator has it",
+    )
+    match_pt: bool = Field(
+        True,
+        description="weight the signal so that pt/m of its pairs is that of the backgrounds: a "
+        "generator of leading order makes hardly any γγ of high pt, and to find out would pay "
+        "more than anything an experiment could gain",
+    )
     output: Path = Field(Path("runs/categorise"), description="run folder")
     categories: CategoryConfig = Field(
-        CategoryConfig(steps=6, replicas=64, least_events=50.0), description="environment"
+        CategoryConfig(steps=6, replicas=64), description="environment"
     )
     agent: AgentConfig = Field(
         AgentConfig(

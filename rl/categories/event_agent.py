@@ -123,4 +123,4 @@ def _most(trees: list[HistGradientBoostingRegressor], features: Floats) -> IntAr
 def _sort(dynamics: PerEventDynamics, category: IntArray, config: CategoriseConfig) -> float:
     """Sort all events; returns the significance on them."""
     contents = dynamics.sort(category)
-    return float(np.sqrt(squared(contents, config.categories.least_events).sum()))
+    return float(np.sqrt(squared(contents).sum()))

@@ -17,6 +17,7 @@ from rl.categories.config import CategoriseConfig
 from rl.uncertainty.products import RESOLUTIONS, read_product
 
 _TINY = 1e-9
+_BINS = 200  # of pt/m
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Inputs:
     events
         n events.
     features
-        (n, f) mass-blind: the score, both logarithms of ratios it is made of, the logarithm of
-        the predicted resolution, and R9 and |eta| of both photons.
+        (n, f) mass-blind: the score, the logarithm of the predicted resolution, and R9 and |eta|
+        of both photons.
     """
 
     events: CategoryEvents
@@ -76,11 +77,16 @@ def read_inputs(config: CategoriseConfig) -> Inputs:
         labels = Labels.read(store)
         if not np.array_equal(store.event("event"), columns["event/event"]):
             raise InputError(path, f"not of {config.store}", "run `uncertainty` on this store")
+        pt = _pair_pt(store)
     used = (columns["event/unseen"] == 1) & np.isfinite(columns["m_gg"]) & ~labels.overlap
     weight = _expected(labels, used, config)
+    if config.match_pt:
+        rows = np.flatnonzero(used)
+        ratio = pt[rows] / columns["m_gg"][rows]
+        weight[rows] = matched(weight[rows], ratio, labels.label[rows] == HIGGS)
     resolution = columns[f"sigma_m/{config.method}"].astype(np.float64)
     scores = np.maximum(columns["scores"].astype(np.float64), _TINY)
-    score = np.log(scores[:, HIGGS]) - np.log(_background(scores, config))
+    score = _score(scores, config)
     events = CategoryEvents(
         score=score,
         resolution=resolution,
@@ -92,7 +98,6 @@ def read_inputs(config: CategoriseConfig) -> Inputs:
     features = np.column_stack(
         [
             score,
-            *(np.log(scores[:, HIGGS] / scores[:, k]) for k in (DIPHOTON, GAMMA_JET)),
             np.log(resolution),
             columns["photons/r9"].astype(np.float64),
             np.abs(columns["photons/eta"].astype(np.float64)),
@@ -102,14 +107,39 @@ def read_inputs(config: CategoriseConfig) -> Inputs:
     return Inputs(events.take(rows), features[rows])
 
 
-def _background(scores: Floats, config: CategoriseConfig) -> Floats:
-    """(N,) probability of the backgrounds in the mixture that is expected.
+def _score(scores: Floats, config: CategoriseConfig) -> Floats:
+    """(N,) logarithm of a likelihood ratio.
 
-    The classifier was trained on equal parts of all classes, so that its outputs are densities up
-    to a common factor: the ratio is the likelihood ratio.
+    The classifier was trained on equal parts of all classes, so that its outputs (N, 3) are
+    densities up to a common factor.
     """
+    if config.score == "prompt":
+        return np.log(scores[:, HIGGS] + scores[:, DIPHOTON]) - np.log(scores[:, GAMMA_JET])
     yields = np.array([config.diphoton_yield, config.gamma_jet_yield])
-    return scores[:, [DIPHOTON, GAMMA_JET]] @ (yields / yields.sum())
+    background = scores[:, [DIPHOTON, GAMMA_JET]] @ (yields / yields.sum())
+    return np.log(scores[:, HIGGS]) - np.log(background)
+
+
+def matched(weight: Floats, value: Floats, is_signal: NDArray[np.bool_]) -> Floats:
+    """(n,) weights with the signal's distribution of a value made that of the backgrounds.
+
+    In bins that hold equal parts of the backgrounds; the signal keeps its yield.
+    """
+    edges = np.quantile(value[~is_signal], np.arange(1, _BINS) / _BINS)
+    place = np.searchsorted(edges, value)
+    signal, background = (
+        np.bincount(place[part], weight[part], minlength=_BINS) for part in (is_signal, ~is_signal)
+    )
+    factor = np.where(signal > 0, background / np.maximum(signal, _TINY), 0.0)
+    found = np.where(is_signal, weight * factor[place], weight)
+    found[is_signal] *= weight[is_signal].sum() / max(found[is_signal].sum(), _TINY)
+    return found
+
+
+def _pair_pt(store: EventStore) -> Floats:
+    """(N,) transverse momentum of the pairs of standard photons, GeV."""
+    pt, phi = store.clusters("pt").astype(np.float64), store.clusters("phi").astype(np.float64)
+    return np.hypot((pt * np.cos(phi)).sum(axis=1), (pt * np.sin(phi)).sum(axis=1))
 
 
 def _expected(labels: Labels, used: NDArray[np.bool_], config: CategoriseConfig) -> Floats:

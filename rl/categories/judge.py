@@ -49,9 +49,7 @@ class Fold:
     methods: Mapping[str, Method]
 
 
-def judge(
-    folds: Sequence[Fold], least: float, replicas: int, seed: int
-) -> dict[str, dict[str, Any]]:
+def judge(folds: Sequence[Fold], replicas: int, seed: int) -> dict[str, dict[str, Any]]:
     """Significance of every method over that of one category, on test halves and training halves.
 
     Both halves hold the whole yield; what is told is the significance of half of it in each.
@@ -60,9 +58,9 @@ def judge(
     rng = np.random.default_rng(seed)
     test, train = ([getattr(f, part) for f in folds] for part in ("test", "train"))
     on_test = _sorted(folds, test)
-    value = _values(folds, test, on_test, least)
-    drawn = [_values(folds, _resampled(test, rng), on_test, least) for _ in range(replicas)]
-    on_train = _values(folds, train, _sorted(folds, train), least)
+    value = _values(folds, test, on_test)
+    drawn = [_values(folds, _resampled(test, rng), on_test) for _ in range(replicas)]
+    on_train = _values(folds, train, _sorted(folds, train))
     found = {}
     for name in folds[0].methods:
         gain = value[name] / value["inclusive"]
@@ -135,7 +133,6 @@ def _values(
     folds: Sequence[Fold],
     inputs: Sequence[Inputs],
     categories: Sequence[Mapping[str, IntArray]],
-    least: float,
 ) -> dict[str, float]:
     """Significance of each method, all folds together."""
     found = {}
@@ -144,6 +141,6 @@ def _values(
         for fold, seen, category in zip(folds, inputs, categories, strict=True):
             events, n = seen.events, fold.methods[name].n_categories
             contents = fill(category[name], n, events.mass, events.is_signal, events.weight)
-            parts.append(squared(contents, least).sum())
+            parts.append(squared(contents).sum())
         found[name] = float(np.sqrt(np.mean(parts)))
     return found

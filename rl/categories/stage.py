@@ -51,7 +51,7 @@ def run(config: CategoriseConfig) -> dict[str, Any]:
 
 
 def _run(config: CategoriseConfig, folder: RunFolder, events: Inputs) -> dict[str, Any]:
-    least, replicas = config.categories.least_events, config.bootstrap
+    replicas = config.bootstrap
     halves, folds = _chosen(events, config, config.seeds, folder)
     mixed = events.shuffled(np.random.default_rng(config.seed))
     _, controls = _chosen(mixed, config, 1, folder)
@@ -68,8 +68,8 @@ def _run(config: CategoriseConfig, folder: RunFolder, events: Inputs) -> dict[st
             "number": len(events.events),
             "classes": np.bincount(events.events.label, minlength=3),
         },
-        "methods": judge(folds, least, replicas, config.seed),
-        "controls": judge(controls, least, replicas, config.seed),
+        "methods": judge(folds, replicas, config.seed),
+        "controls": judge(controls, replicas, config.seed),
         "categories": {name: describe(folds, name, replicas) for name in _DESCRIBED},
         "curves": [half.curve for half in halves],
         "learning": [[agent.curve for agent in half.agents] for half in halves],

@@ -85,9 +85,7 @@ def choose(train: Inputs, test: Inputs, config: CategoriseConfig, seed: int, n_a
     half.edges = {"first": dynamics.first, "grid": grid.edges}
     _search(half, other, config, seed)
     n = dynamics.n_categories
-    tree, seconds = _timed(
-        lambda: fit_tree(train.features, train.events, n, settings.least_events, config.tree, seed)
-    )
+    tree, seconds = _timed(lambda: fit_tree(train.features, train.events, n, config.tree, seed))
     half.methods["tree"] = Method(
         lambda inputs: tree.assign(inputs.features), n, tree.evaluations, seconds
     )

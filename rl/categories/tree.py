@@ -48,7 +48,6 @@ def fit_tree(
     features: Floats,
     events: CategoryEvents,
     n_categories: int,
-    least: float,
     config: TreeConfig,
     seed: int,
 ) -> TreeCategories:
@@ -67,7 +66,7 @@ def fit_tree(
         tree.fit(features[train], events.is_signal[train], sample_weight=weight[train])
         output[~train] = _output(tree, features[~train])
         trees.append(tree)
-    edges, evaluations = _choose(output, events, n_categories, least, config)
+    edges, evaluations = _choose(output, events, n_categories, config)
     return TreeCategories(trees, edges, evaluations)
 
 
@@ -76,7 +75,7 @@ def _output(tree: HistGradientBoostingClassifier, features: Floats) -> Floats:
 
 
 def _choose(
-    output: Floats, events: CategoryEvents, n_categories: int, least: float, config: TreeConfig
+    output: Floats, events: CategoryEvents, n_categories: int, config: TreeConfig
 ) -> tuple[Floats, int]:
     """Add one edge after the other where it helps most, then try each of them again."""
     quantiles = np.arange(config.places) / config.places
@@ -90,7 +89,7 @@ def _choose(
         nonlocal evaluations
         tried = [sorted([*fixed, k]) for k in range(config.places) if k not in fixed]
         evaluations += len(tried)
-        return max(tried, key=lambda edges: _value(contents, edges, least))
+        return max(tried, key=lambda edges: _value(contents, edges))
 
     for _ in range(n_categories):
         chosen = best(chosen)
@@ -105,18 +104,14 @@ def _slices(output: Floats, places: Floats, events: CategoryEvents) -> Contents:
     return fill(part, len(places), events.mass, events.is_signal, events.weight)
 
 
-def _value(contents: Contents, edges: list[int], least: float) -> float:
+def _value(contents: Contents, edges: list[int]) -> float:
     starts = np.array(edges)
 
     def joined(values: Floats) -> Floats:
         return np.add.reduceat(values, starts, axis=0)
 
-    return float(
-        significance(
-            Contents(
-                joined(contents.signal), joined(contents.background),
-                joined(contents.mass_sum), joined(contents.simulated),
-            ),
-            least,
-        )
+    parts = Contents(
+        joined(contents.signal), joined(contents.background),
+        joined(contents.mass_sum), joined(contents.simulated), contents.typical,
     )  # fmt: skip
+    return float(significance(parts))

@@ -16,7 +16,6 @@ from rl.evaluation.pairs import Floats
 
 IntArray = NDArray[np.int64]
 HIGGS = 1
-_LEAST = 20.0  # simulated background events of a category
 _R9, _ETA = 0.94, 1.0
 
 #: Categories (n,) and how many there are, from events.
@@ -92,7 +91,7 @@ def gains(events: MassEvents, schemes: Mapping[str, Scheme], replicas: int) -> d
 
     def values(weight: Floats) -> dict[str, float]:
         return {
-            name: float(significance(_contents(events, found, n, weight), _LEAST))
+            name: float(significance(_contents(events, found, n, weight)))
             for name, (found, n) in categories.items()
         }
 
