@@ -12,6 +12,7 @@ import pytest
 import rl.refinement.networks
 from common.errors import InputError
 from data.store import EventStore
+from data.store.checks import text_attribute
 from rl.refinement.config import RefineConfig
 from rl.refinement.refine import METHODS, run
 from rl.refinement.refiner import Refiner
@@ -46,8 +47,9 @@ def test_metrics_judge_every_method(metrics: dict[str, Any]) -> None:
 
 
 def test_products_are_as_documented(config: RefineConfig, metrics: dict[str, Any]) -> None:
-    with h5py.File(config.output / "refined_photons.h5") as file:
-        assert list(file.attrs["methods"]) == list(METHODS)
+    path = config.output / "refined_photons.h5"
+    with h5py.File(path) as file:
+        assert text_attribute(path, file, "methods") == ",".join(METHODS)
         assert file["event/run"].shape == (300,)
         for method in METHODS:
             assert file[f"{method}/m_gg"].shape == (300,)
@@ -95,9 +97,9 @@ def test_an_interrupted_run_goes_on_to_the_same_result(
         raise AssertionError("what is there must not be made again")
 
     monkeypatch.setattr(rl.refinement.networks.regression, "train_out_of_fold", refuse)
-    before = (config.output / "parts" / "agent.zip").stat().st_mtime_ns
+    before = (config.output / "parts" / "agent_0.zip").stat().st_mtime_ns
     again = run(config)
-    assert (config.output / "parts" / "agent.zip").stat().st_mtime_ns == before
+    assert (config.output / "parts" / "agent_0.zip").stat().st_mtime_ns == before
     assert again["photons"] == metrics["photons"]
     assert again["mass"] == metrics["mass"]
 

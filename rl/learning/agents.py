@@ -18,12 +18,14 @@ from rl.learning.ddpg import DDPG
 from rl.learning.noise import BatchNoise
 
 __all__ = [
-    "ALGORITHMS", "BatchNoise", "FloatArray", "Policy", "actor_of", "make_agent", "mean_policy",
+    "ALGORITHMS", "Agent", "BatchNoise", "FloatArray", "Policy", "actor_of", "make_agent",
     "policy_of", "vector_steps", "warm_up",
 ]  # fmt: skip
 
 FloatArray = NDArray[np.float32]
 Policy = Callable[[FloatArray], FloatArray]
+#: One agent, or several of which the mean action is taken.
+Agent = OffPolicyAlgorithm | Sequence[OffPolicyAlgorithm]
 
 ALGORITHMS: dict[Algorithm, type[OffPolicyAlgorithm]] = {"DDPG": DDPG, "TD3": TD3, "SAC": SAC}
 _WARM_UP_EPISODES = 1
@@ -89,25 +91,17 @@ def actor_of(agent: OffPolicyAlgorithm) -> nn.Module:
     return actor
 
 
-def policy_of(agent: OffPolicyAlgorithm) -> Policy:
-    """The agent's deterministic policy: (n, d) observations to (n, 3) actions."""
-    actor = actor_of(agent)
+def policy_of(agent: Agent) -> Policy:
+    """Deterministic policy of an agent, or the mean of several: (n, d) observations to actions."""
+    agents = [agent] if isinstance(agent, OffPolicyAlgorithm) else agent
+    actors = [actor_of(one) for one in agents]
 
     def act(observation: FloatArray) -> FloatArray:
         with torch.no_grad():
-            action = actor._predict(torch.from_numpy(observation), deterministic=True)  # type: ignore[operator]
-        return action.numpy()
-
-    return act
-
-
-def mean_policy(agents: Sequence[OffPolicyAlgorithm]) -> Policy:
-    """The mean of several agents' actions."""
-    policies = [policy_of(agent) for agent in agents]
-
-    def act(observation: FloatArray) -> FloatArray:
-        mean: FloatArray = np.mean([policy(observation) for policy in policies], axis=0)
-        return mean
+            tensor = torch.from_numpy(observation)
+            actions = [actor._predict(tensor, deterministic=True) for actor in actors]  # type: ignore[operator]
+            mean = actions[0] if len(actions) == 1 else torch.stack(actions).mean(dim=0)
+        return mean.numpy()
 
     return act
 

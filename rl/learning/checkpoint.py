@@ -6,6 +6,7 @@ was left alone.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 from collections.abc import Mapping
@@ -115,6 +116,16 @@ class Checkpoint:
                     "give it what it was trained with, or delete it to start afresh",
                 )
         return content
+
+
+def checksum(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 of arrays and their names, for a checkpoint's identity."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        values = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {values.dtype} {values.shape}".encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()
 
 
 class CheckpointWriter(BaseCallback):

@@ -26,7 +26,7 @@ from rl.evaluation.pairs import corrected
 from rl.refinement.config import ApplyConfig
 from rl.refinement.pictures import EventPicture, draw_event
 from rl.refinement.products import write_refined
-from rl.refinement.refiner import Refiner
+from rl.refinement.refiner import Refiner, agent_files
 from rl.refinement.samples import read_photons
 
 _SCORES = ("score_diphoton", "score_higgs", "score_gamma_jet")
@@ -148,9 +148,7 @@ def _texts(values: NDArray[Any]) -> list[str]:
 def _models(config: ApplyConfig) -> list[Path]:
     classifier = config.classifier
     found = [classifier / "classifier.pt" if classifier.is_dir() else classifier]
-    for path in (config.agent / "refiner" / "agent.zip", config.agent / "agent.zip"):
-        if path.is_file():
-            found.append(path)
+    found += agent_files(config.agent)
     for path in (*config.input, *found):
         if not path.is_file():
             raise InputError(path, "no such file")

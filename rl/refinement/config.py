@@ -21,6 +21,17 @@ class RegressionConfig(LowLevelRegressionConfig):
     )
 
 
+class RefinementAgentConfig(AgentConfig):
+    """The agent that refines photons."""
+
+    networks: int = Field(
+        1, ge=1, description="agents that differ by their seed; their mean action is the agent's"
+    )
+    checkpoint_every: int = Field(
+        1000, gt=0, description="gradient steps between two checkpoints of a training under way"
+    )
+
+
 class RefinementEvaluationConfig(StageConfig):
     """Metrics, controls, rollouts."""
 
@@ -48,7 +59,7 @@ class RefineConfig(StageConfig):
     environment: EnvironmentConfig = Field(
         default_factory=EnvironmentConfig, description="environment"
     )
-    agent: AgentConfig = Field(AgentConfig(), description="agent")
+    agent: RefinementAgentConfig = Field(default_factory=RefinementAgentConfig, description="agent")
     regression: RegressionConfig = Field(
         default_factory=RegressionConfig, description="supervised networks"
     )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from envs.refinement.config import EnvironmentConfig
 from envs.refinement.dynamics import RefinementDynamics
 from envs.refinement.observation import ObservationModel
 from rl.learning.agents import ALGORITHMS
+from rl.learning.checkpoint import Checkpoint, checksum
 from rl.learning.training import CurvePoint, train_agent
 from rl.refinement.config import RefineConfig
 from rl.refinement.episodes import measure
@@ -46,6 +48,8 @@ class Training:
         The agent's observation model.
     train, held_out
         Dynamics on the training photons, with out-of-fold predictions, and on held-out ones.
+    classifier_sha256
+        Checksum of the classifier whose outputs the photons have; empty for none.
     """
 
     inputs: ObservationModel
@@ -53,6 +57,7 @@ class Training:
     observation: ObservationModel
     train: RefinementDynamics
     held_out: RefinementDynamics
+    classifier_sha256: str = ""
 
 
 @contextmanager
@@ -67,7 +72,11 @@ def one_thread() -> Iterator[None]:
 
 
 def prepare(
-    train: PhotonTable, held_out: PhotonTable, config: RefineConfig, folder: Path
+    train: PhotonTable,
+    held_out: PhotonTable,
+    config: RefineConfig,
+    folder: Path,
+    classifier_sha256: str = "",
 ) -> Training:
     """Fit the observation models and train the regression that the agent is shown."""
     environment = config.environment
@@ -91,6 +100,7 @@ def prepare(
         observation=observation,
         train=RefinementDynamics(train, observation, environment),
         held_out=RefinementDynamics(held_out, observation, environment),
+        classifier_sha256=classifier_sha256,
     )
 
 
@@ -100,7 +110,7 @@ def train_networks(training: Training, config: RefineConfig, folder: Path, log: 
     tasks: dict[str, Callable[[Training, RefineConfig, Path], None]] = {
         "kinematics": _train_baseline,
         "peer": _train_peer,
-        "agent": _train_agent,
+        **{agent_name(k): partial(_train_agent, k) for k in range(config.agent.networks)},
         "control": _train_control,
     }
     missing = {name: task for name, task in tasks.items() if not _file(folder, name).is_file()}
@@ -125,8 +135,18 @@ def load_regression(folder: Path, name: str) -> Regression:
     return Regression.load(_file(folder, name))
 
 
+def agent_name(k: int) -> str:
+    """What the k-th agent is called among the parts of a run."""
+    return f"agent_{k}"
+
+
+def load_agents(folder: Path, config: RefineConfig) -> list[OffPolicyAlgorithm]:
+    """The agents of the run, which differ by their seed."""
+    return [load_agent(folder, agent_name(k), config) for k in range(config.agent.networks)]
+
+
 def load_agent(folder: Path, name: str, config: RefineConfig) -> OffPolicyAlgorithm:
-    """An agent of the run: `agent` or `control`."""
+    """One agent of the run, or its control."""
     return ALGORITHMS[config.agent.algorithm].load(_file(folder, name), device="cpu")
 
 
@@ -146,7 +166,7 @@ def first_observation(dynamics: RefinementDynamics) -> FloatArray:
 
 
 def _file(folder: Path, name: str) -> Path:
-    suffix = ".zip" if name in ("agent", "control") else ".pt"
+    suffix = ".pt" if name in ("kinematics", "peer") else ".zip"
     return folder / f"{name}{suffix}"
 
 
@@ -176,8 +196,8 @@ def _supervise(
     )
 
 
-def _train_agent(training: Training, config: RefineConfig, folder: Path) -> None:
-    _reinforce("agent", training.train, training.held_out, config, folder)
+def _train_agent(k: int, training: Training, config: RefineConfig, folder: Path) -> None:
+    _reinforce(agent_name(k), training, training.train, config, folder, config.seed + k)
 
 
 def _train_control(training: Training, config: RefineConfig, folder: Path) -> None:
@@ -186,21 +206,40 @@ def _train_control(training: Training, config: RefineConfig, folder: Path) -> No
     order = np.random.default_rng(config.seed).permutation(len(table))
     shuffled = replace(table, target=_target(table)[order])
     dynamics = RefinementDynamics(shuffled, training.observation, config.environment)
-    _reinforce("control", dynamics, training.held_out, config, folder)
+    _reinforce("control", training, dynamics, config, folder, config.seed)
 
 
 def _reinforce(
     name: str,
-    train: RefinementDynamics,
-    held_out: RefinementDynamics,
+    training: Training,
+    dynamics: RefinementDynamics,
     config: RefineConfig,
     folder: Path,
+    seed: int,
 ) -> None:
-    points = config.evaluation.curve_points
-    agent, curve = train_agent(train, config.agent, config.seed, measure(held_out), points)
+    """Train one agent, from its checkpoint where there is one; its file takes that one's place."""
+    checkpoint = Checkpoint(
+        folder / f"{name}.checkpoint",
+        identity={
+            "agent": name,
+            "seed": seed,
+            "configuration of the agent": config.agent.model_dump(mode="json"),
+            "configuration of the environment": config.environment.model_dump(mode="json"),
+            "classifier": training.classifier_sha256,
+            "set of training photons": checksum(dynamics.table.columns()),
+            "normalisation": checksum(training.observation.to_arrays()),
+        },
+        every=config.agent.checkpoint_every,
+        normalisation=training.observation.to_arrays(),
+    )
+    agent, curve = train_agent(
+        dynamics, config.agent, seed, measure(training.held_out), config.evaluation.curve_points,
+        checkpoint=checkpoint,
+    )  # fmt: skip
     write_json(folder / f"{name}_curve.json", curve)
     with atomic_path(_file(folder, name)) as temporary:
         agent.save(temporary)
+    checkpoint.path.unlink(missing_ok=True)
 
 
 def _target(table: PhotonTable) -> FloatArray:

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from common.files import atomic_path
 from data.store import EventStore
+from data.store.checks import write_attribute
 from data.store.schema import append, dataset_options
 from envs.photons.table import FloatArray
 from rl.evaluation.metrics import Sample
 from rl.evaluation.pairs import corrected
 
 SCHEMA = "refined-photons"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _IDENTITY = ("run", "lumi", "event", "label")
 _COLUMNS = ("energy", "pt", "eta", "phi", "u", "v")
 
@@ -43,10 +44,14 @@ def write_refined(
         identity = {name: store.event(name) for name in _IDENTITY}
     n_events = len(identity["run"])
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs["schema"] = SCHEMA
-        file.attrs["schema_version"] = SCHEMA_VERSION
-        file.attrs["methods"] = list(sample.corrections)
-        file.attrs.update(attributes)
+        known = {
+            "schema": SCHEMA,
+            "schema_version": SCHEMA_VERSION,
+            "methods": ",".join(sample.corrections),
+            **attributes,
+        }
+        for name, value in known.items():
+            write_attribute(file, name, value)
         for name, values in identity.items():
             write_dataset(file, f"event/{name}", values)
         for method, correction in sample.corrections.items():

@@ -4,38 +4,27 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from common.errors import ConfigError
 from common.runs import RunFolder
-from e2e.low_level.regression import Regression
 from envs.photons.low_level import low_level_outputs
 from envs.refinement.dynamics import RefinementDynamics
-from rl.evaluation.metrics import (
-    DIPHOTON,
-    HIGGS,
-    STANDARD,
-    Sample,
-    gain_shares,
-    mass_metrics,
-    photon_metrics,
-)
+from rl.evaluation.metrics import DIPHOTON, HIGGS, Sample
 from rl.evaluation.pairs import Floats, Pairs
 from rl.learning.agents import policy_of
 from rl.refinement import networks, plots, tables
 from rl.refinement.config import RefineConfig
-from rl.refinement.episodes import roll_out
-from rl.refinement.networks import Training, one_thread
+from rl.refinement.judge import METHODS, Judged, judge, judge_singles
+from rl.refinement.networks import one_thread
 from rl.refinement.products import write_refined
-from rl.refinement.refiner import FOLDER, Refiner
+from rl.refinement.refiner import FOLDER
 from rl.refinement.rollouts import several_rollouts, write_rollouts
 from rl.refinement.samples import StorePhotons, read_photons, split_by_group
 
-METHODS = ("standard", "kinematics", "regression", "peer", "agent", "control")
+__all__ = ["METHODS", "photons_of", "run", "without_missing_blocks"]
 
 
 def run(config: RefineConfig) -> dict[str, Any]:
@@ -46,13 +35,13 @@ def run(config: RefineConfig) -> dict[str, Any]:
     dict
         The metrics, as in `metrics.json`.
     """
-    config = _without_missing_blocks(config)
+    config = without_missing_blocks(config)
     folder = RunFolder(config.output, "rl", config, _inputs(config))
     if folder.is_complete():
         folder.log.info("rl: complete already: %s", config.output)
         return folder.read_metrics()
     clock = Clock()
-    gun, events, classifier_sha256 = _photons(config)
+    gun, events, classifier_sha256 = photons_of(config)
     clock.lap("photons")
     with one_thread():
         metrics = _run(config, folder, gun, events, classifier_sha256, clock)
@@ -72,15 +61,19 @@ def _run(
     parts = _parts_folder(folder)
     train, held_out = split_by_group(gun.table, config.evaluation.test_fraction, config.seed)
     folder.log.info("rl: %d photons to train on, %d held out", len(train), len(held_out))
-    training = networks.prepare(train, held_out, config, parts)
+    training = networks.prepare(train, held_out, config, parts, classifier_sha256)
     networks.train_networks(training, config, parts, folder.log)
     clock.lap("training")
     judged = Judged(config, training, parts)
-    gun_sample = judged.sample(StorePhotons(held_out, gun.vertex_z, gun.simulation))
-    event_sample = judged.sample(events)
-    metrics = _judge(config, gun_sample, event_sample)
+    held_out_gun = StorePhotons(held_out, gun.vertex_z, gun.simulation)
+    gun_sample, event_sample = judged.sample(held_out_gun), judged.sample(events)
+    metrics = judge(config, gun_sample, event_sample)
+    metrics["singles"] = judge_singles(
+        judged.single_sample(held_out_gun), judged.single_sample(events),
+        config.evaluation.bootstrap,
+    )  # fmt: skip
     clock.lap("evaluation")
-    refiner = judged.refiner(classifier_sha256)
+    refiner = judged.refiner()
     refiner.save(folder.path(FOLDER))
     attributes = {
         "simulation": events.simulation,
@@ -95,12 +88,12 @@ def _run(
     return metrics | {
         "photons_trained_on": len(train),
         "updates": config.agent.updates,
-        "curve": networks.load_curve(parts, "agent"),
+        "curve": networks.load_curve(parts, networks.agent_name(0)),
         "seconds": clock.laps,
     }
 
 
-def _without_missing_blocks(config: RefineConfig) -> RefineConfig:
+def without_missing_blocks(config: RefineConfig) -> RefineConfig:
     """Without a classifier there are no low-level outputs to observe."""
     if config.classifier is not None:
         return config
@@ -123,52 +116,7 @@ class Clock:
         self._last = now
 
 
-@dataclass(frozen=True)
-class Judged:
-    """The trained networks of a run, applied to any photons."""
-
-    config: RefineConfig
-    training: Training
-    parts: Path
-
-    def sample(self, photons: StorePhotons) -> Sample:
-        """Corrections of every method."""
-        training = self.training
-        table = photons.table
-        regression = training.regression.predict(training.inputs.constant(table))
-        table = table.with_regression(regression)
-        dynamics = RefinementDynamics(
-            table, training.observation, self.config.environment, with_reward=False
-        )
-        baseline = networks.baseline_model(training.train.table, self.config.environment)
-        corrections = {
-            STANDARD: np.zeros((len(table), 3), dtype=np.float32),
-            "kinematics": self._network("kinematics").predict(baseline.constant(table)),
-            "regression": regression,
-            "peer": self._network("peer").predict(networks.first_observation(dynamics)),
-        }
-        for name in ("agent", "control"):
-            agent = networks.load_agent(self.parts, name, self.config)
-            corrections[name] = roll_out(dynamics, policy_of(agent)).final
-        return Sample(table, photons.vertex_z, corrections)
-
-    def refiner(self, classifier_sha256: str) -> Refiner:
-        """The agent with all it needs."""
-        return Refiner(
-            environment=self.config.environment,
-            inputs=self.training.inputs,
-            regression=self.training.regression,
-            observation=self.training.observation,
-            agent=networks.load_agent(self.parts, "agent", self.config),
-            algorithm=self.config.agent.algorithm,
-            classifier_sha256=classifier_sha256,
-        )
-
-    def _network(self, name: str) -> Regression:
-        return networks.load_regression(self.parts, name)
-
-
-def _photons(config: RefineConfig) -> tuple[StorePhotons, StorePhotons, str]:
+def photons_of(config: RefineConfig) -> tuple[StorePhotons, StorePhotons, str]:
     """Photons of the training store and of the events, and the classifier's checksum."""
     if config.classifier is None:
         return read_photons(config.train_store, None), read_photons(config.store, None), ""
@@ -200,24 +148,6 @@ def _parts_folder(folder: RunFolder) -> Path:
     return parts
 
 
-def _judge(config: RefineConfig, gun: Sample, events: Sample) -> dict[str, Any]:
-    replicas = config.evaluation.bootstrap
-    higgs, diphoton = events.matched(HIGGS), events.matched(DIPHOTON)
-    if len(higgs.pairs) == 0 or len(diphoton.pairs) == 0:
-        raise ConfigError(
-            f"{config.store}: no H→γγ or no γγ pairs with truth, and the mass is judged on them"
-        )
-    return {
-        "photons": photon_metrics(gun, replicas),
-        "higgs_photons": photon_metrics(higgs, replicas),
-        "mass": mass_metrics(higgs, {"diphoton": diphoton, "gun": gun}, replicas),
-        "share_of_peer_gain": {
-            "energy": gain_shares(gun.energy_ratios(), gun.table.group, replicas),
-            "mass": gain_shares(higgs.masses(), higgs.pairs.group, replicas),
-        },
-    }
-
-
 def _rollouts(
     config: RefineConfig,
     folder: RunFolder,
@@ -234,8 +164,8 @@ def _rollouts(
     table = gun.table.take(rows)
     dynamics = RefinementDynamics(table, judged.training.observation, config.environment)
     policies = {
-        name: policy_of(networks.load_agent(judged.parts, name, config))
-        for name in ("agent", "control")
+        "agent": policy_of(networks.load_agents(judged.parts, config)),
+        "control": policy_of(networks.load_agent(judged.parts, "control", config)),
     }
     found = several_rollouts(
         dynamics, policies, settings.rollout_noise, settings.rollout_copies, config.seed
@@ -269,7 +199,10 @@ def _figures(
         name: metrics["photons"][name]["sigma_eff_energy"]["value"]
         for name in ("standard", "kinematics", "regression", "peer")
     }
-    curves = {name: networks.load_curve(parts, name) for name in ("agent", "control")}
+    curves = {
+        "agent": networks.load_curve(parts, networks.agent_name(0)),
+        "control": networks.load_curve(parts, "control"),
+    }
     figures = (
         ("resolutions", plots.resolutions(metrics["photons"], metrics["mass"]),
          "Resolutions on photons and H→γγ pairs that no training of the agent saw."),

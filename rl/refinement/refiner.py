@@ -18,11 +18,11 @@ from envs.photons.table import PhotonTable
 from envs.refinement.config import EnvironmentConfig
 from envs.refinement.dynamics import RefinementDynamics
 from envs.refinement.observation import ObservationModel
-from rl.learning.agents import ALGORITHMS, policy_of
+from rl.learning.agents import ALGORITHMS, Agent, policy_of
 from rl.refinement.episodes import Rollout, roll_out
 
 FOLDER = "refiner"
-_FORMAT = 1
+_FORMAT = 2
 _REMEDY = "give the run folder of a complete `rl` run"
 
 
@@ -39,7 +39,7 @@ class Refiner:
     observation
         The agent's observation model.
     agent
-        The trained agent.
+        The trained agent, or several of which the mean action is taken.
     algorithm
         Its key.
     classifier_sha256
@@ -50,9 +50,14 @@ class Refiner:
     inputs: ObservationModel
     regression: Regression
     observation: ObservationModel
-    agent: OffPolicyAlgorithm
+    agent: Agent
     algorithm: str
     classifier_sha256: str = ""
+
+    @property
+    def agents(self) -> list[OffPolicyAlgorithm]:
+        """The agents whose mean action is taken."""
+        return [self.agent] if isinstance(self.agent, OffPolicyAlgorithm) else list(self.agent)
 
     @property
     def needs_classifier(self) -> bool:
@@ -92,11 +97,13 @@ class Refiner:
             with atomic_path(folder / f"{name}.npz") as temporary:
                 np.savez_compressed(temporary, **content)
         self.regression.save(folder / "regression.pt")
-        with atomic_path(folder / "agent.zip") as temporary:
-            self.agent.save(temporary)
+        for k, agent in enumerate(self.agents):
+            with atomic_path(folder / _agent_file(k)) as temporary:
+                agent.save(temporary)
         manifest = {
             "format": _FORMAT,
             "algorithm": self.algorithm,
+            "agents": len(self.agents),
             "classifier_sha256": self.classifier_sha256,
             "environment": self.environment.model_dump(mode="json"),
         }
@@ -121,12 +128,25 @@ class Refiner:
                 inputs=_model(folder / "inputs.npz"),
                 regression=Regression.load(folder / "regression.pt"),
                 observation=_model(folder / "observation.npz"),
-                agent=ALGORITHMS[manifest["algorithm"]].load(folder / "agent.zip", device="cpu"),
+                agent=[
+                    ALGORITHMS[manifest["algorithm"]].load(folder / _agent_file(k), device="cpu")
+                    for k in range(manifest["agents"])
+                ],
                 algorithm=manifest["algorithm"],
                 classifier_sha256=manifest["classifier_sha256"],
             )
         except (OSError, ValueError, KeyError, EOFError, RuntimeError) as error:
             raise InputError(folder, f"damaged refiner ({error})", _REMEDY) from error
+
+
+def agent_files(path: Path) -> list[Path]:
+    """The agents' files of a refiner, given its folder or the run folder it lies in."""
+    folder = path / FOLDER if (path / FOLDER).is_dir() else path
+    return sorted(folder.glob("agent_*.zip"))
+
+
+def _agent_file(k: int) -> str:
+    return f"agent_{k}.zip"
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -135,7 +155,10 @@ def _manifest(folder: Path) -> dict[str, Any]:
         raise InputError(folder, "no trained agent in this folder", _REMEDY)
     manifest = json.loads(path.read_text(encoding="utf-8"))
     if manifest.get("format") != _FORMAT:
-        raise InputError(path, f"format {manifest.get('format')}, this program reads {_FORMAT}")
+        raise InputError(
+            path, f"format {manifest.get('format')}, this program reads {_FORMAT}",
+            "run `rl` again with this revision",
+        )  # fmt: skip
     return manifest
 
 

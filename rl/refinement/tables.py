@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from common.runs import RunFolder
 from rl.refinement.plots import TITLES
+
+TITLES_OF_DIFFERENCES = {
+    "agent - regression": "agent - regression it starts from",
+    "agent - peer": "agent - supervised peer",
+    "peer - regression": "supervised peer - regression",
+}
 
 
 def add_tables(folder: RunFolder, metrics: Mapping[str, Any]) -> None:
@@ -60,6 +68,70 @@ def add_tables(folder: RunFolder, metrics: Mapping[str, Any]) -> None:
         ],
         "Held-out photons of the gun; positions in crystals.",
     )  # fmt: skip
+    _seeds(folder, metrics["singles"])
+    _differences(folder, metrics)
+
+
+def _seeds(folder: RunFolder, singles: Mapping[str, Mapping[str, Any]]) -> None:
+    """Every agent alone beside every network of the peer alone, their means and spreads."""
+    keys = (("sigma_eff_energy", 3), ("sigma_eff_mass", 3), ("mean_abs_u", 4), ("mean_abs_v", 4))
+    rows = []
+    for kind in ("agent", "peer"):
+        chosen = {name: row for name, row in singles.items() if name.startswith(kind)}
+        for name, row in chosen.items():
+            rows.append(
+                (
+                    f"{kind}, seed {name.split()[1]}",
+                    *(f"{row[key]:.{digits}f}" for key, digits in keys),
+                    *(f"{100 * row[f'share_{k}']:.1f} %" if kind == "agent" else "" for k in
+                      ("energy", "mass")),
+                )
+            )  # fmt: skip
+        if len(chosen) > 1:
+            columns = [np.array([row[key] for row in chosen.values()]) for key, _ in keys]
+            rows.append(
+                (
+                    f"{kind}: mean ± spread",
+                    *(f"{c.mean():.{digits}f} ± {c.std(ddof=1):.{digits}f}"
+                      for c, (_, digits) in zip(columns, keys, strict=True)),
+                    "", "",
+                )
+            )  # fmt: skip
+    folder.add_table(
+        "Seeds",
+        ("", "σ_eff(E/E_true) %", "σ_eff(m)/m %", "mean |Δu|", "mean |Δv|", "share of gain, E",
+         "share of gain, m"),
+        rows,
+        "Single networks. Share of gain: part of what a single network of the peer gains on "
+        "average over the standard reconstruction.",
+    )  # fmt: skip
+
+
+def _differences(folder: RunFolder, metrics: Mapping[str, Any]) -> None:
+    rows = {TITLES_OF_DIFFERENCES.get(n, n): row for n, row in metrics["differences"].items()}
+    rows |= {
+        f"{name} alone - regression": row["difference"]
+        for name, row in metrics["singles"].items()
+        if "difference" in row
+    }
+    folder.add_table(
+        "Differences",
+        ("", "σ_eff(E/E_true) %", "σ_eff(m)/m %", "mean |Δu|", "mean |Δv|"),
+        [
+            (
+                name,
+                *(_signed(row[key], 3) for key in ("sigma_eff_energy", "sigma_eff_mass")),
+                *(_signed(row[key], 4) for key in ("mean_abs_u", "mean_abs_v")),
+            )
+            for name, row in rows.items()
+        ],
+        "On the same photons and events, errors by paired bootstrap over events; negative: the "
+        "first is better.",
+    )
+
+
+def _signed(estimate: Mapping[str, float], digits: int) -> str:
+    return f"{estimate['value']:+.{digits}f} ± {estimate['error']:.{digits}f}"
 
 
 def _number(estimate: Mapping[str, float], digits: int) -> str:
