@@ -14,6 +14,7 @@ from e2e.config import ClassifyConfig
 from e2e.decorrelation.config import DecorrelateConfig
 from e2e.jets.config import JetsConfig
 from e2e.low_level.config import AttributionConfig, LadderConfig, ShareConfig
+from rl.calibration.config import CalibrateConfig
 from rl.calibration.samples_config import ResonanceConfig
 from rl.categories.config import CategoriseConfig
 from rl.profile.config import ProfileConfig
@@ -59,3 +60,6 @@ class StudyConfig(StageConfig):
         None, description="predicted resolutions and several results per event"
     )
     categorise: CategoriseConfig | None = Field(None, description="event categories")
+    calibrate: CalibrateConfig | None = Field(
+        None, description="calibration of a distorted detector on Z to two electrons"
+    )

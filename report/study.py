@@ -25,6 +25,7 @@ _STAGES = {
     "jets": "e2e.jets.stage",
     "rl": "rl.refinement.refine",
     "resonance": "rl.calibration.samples_stage",
+    "calibrate": "rl.calibration.stage",
     "uncertainty": "rl.uncertainty.stage",
     "categorise": "rl.categories.stage",
     "profile": "rl.profile.stage",

@@ -50,11 +50,17 @@ class CalibrateConfig(StageConfig):
         0.03, gt=0, description="range of log energy when a method starts from the maps"
     )
     agent: AgentConfig = Field(
-        AgentConfig(updates=4000, batch_size=512, learning_rate=1e-3, noise=0.5),
+        AgentConfig(
+            updates=3000,
+            updates_per_step=4,
+            batch_size=512,
+            buffer_size=1_000_000,
+            learning_rate=1e-3,
+            noise=0.5,
+            final_noise=0.125,
+            averaged=True,
+        ),
         description="agent",
-    )
-    noise_left: float = Field(
-        0.25, ge=0, le=1, description="exploration at the end over that at the start"
     )
     network: NetworkConfig = Field(
         NetworkConfig(), description="peers taught by masses or truth through back-propagation"

@@ -26,8 +26,8 @@ OPTIONAL = ("background", "gun")
 def sample_paths(config: CalibrateConfig, detector: str) -> dict[str, Path]:
     """Files of a detector by kind.
 
-    Nominal simulation needs no background. Another detector's gun may be missing: its slope, bump
-    and S/√B are then not judged.
+    Background is needed where a share of it is wanted, and never of nominal simulation. Another
+    detector's gun may be missing: its slope, bump and S/√B are then not judged.
 
     Raises
     ------
@@ -35,11 +35,13 @@ def sample_paths(config: CalibrateConfig, detector: str) -> dict[str, Path]:
         If a file is missing that is needed.
     """
     found = {kind: config.samples / detector / f"{kind}.h5" for kind in KINDS}
-    optional = "background" if detector == NOMINAL else "gun"
+    optional = {"background" if detector == NOMINAL else "gun"}
+    if max(config.background, *config.backgrounds, 0.0) == 0:
+        optional.add("background")
     for kind, path in list(found.items()):
         if path.is_file():
             continue
-        if kind != optional:
+        if kind not in optional:
             raise InputError(path, "no such sample of pairs", "make it with `resonance`")
         del found[kind]
     return found

@@ -15,7 +15,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.sparse.linalg import cg
+from scipy.sparse.linalg import LinearOperator, cg
 
 from data.detector.geometry import EB_SHAPE
 from envs.calibration.candidates import Candidates
@@ -37,9 +37,9 @@ SIZES = {
 _PRIOR = {"ring": 0.05, "supermodule": 0.02}
 #: Prior deviations that are tried.
 TOWER_PRIORS = (0.002, 0.005, 0.01)
-CRYSTAL_PRIORS = (0.002, 0.005, 0.01, 0.02)
+CRYSTAL_PRIORS = (0.003, 0.007, 0.012)
 _CORE = 0.01  # |log m / m_ref| below which a pair's weight no longer grows
-_REWEIGHTINGS = 6
+_REWEIGHTINGS = 5
 
 
 def places(u: NDArray[np.floating], v: NDArray[np.floating]) -> dict[str, Index]:
@@ -109,17 +109,37 @@ def _fit(candidates: Candidates, config: CalibrationEnvConfig, priors: Mapping[s
     y = candidates.log_mass.astype(np.float64)
     deviation = np.concatenate([np.full(SIZES[level], priors[level]) for level in levels])
     found = np.zeros(design.shape[1])
+    squared = design.copy()
+    squared.data **= 2
     for _ in range(_REWEIGHTINGS):
         left = y + design @ found
         weight = np.where(
             np.abs(left) < config.cap * config.scale, _CORE / np.maximum(np.abs(left), _CORE), 0.0
         )
         noise = (weight * left**2).sum() / max(weight.sum(), 1.0)
-        weighted = sparse.diags(weight) @ design
-        normal = design.T @ weighted + sparse.diags(noise / deviation**2)
-        found, _ = cg(normal, -(weighted.T @ y), x0=found, rtol=1e-4, maxiter=300)
+        found = _solve(design, weight, y, noise / deviation**2, squared.T @ weight, found)
     edges = np.cumsum([SIZES[level] for level in levels])[:-1]
     return Maps(dict(zip(levels, np.split(found, edges), strict=True)))
+
+
+def _solve(
+    design: sparse.csr_matrix,
+    weight: Floats,
+    y: Floats,
+    ridge: Floats,
+    diagonal: Floats,
+    start: Floats,
+) -> Floats:
+    """Minimum of sum weight (y + design @ x)^2 + sum ridge x^2, by conjugate gradients."""
+
+    def normal(x: Floats) -> Floats:
+        return design.T @ (weight * (design @ x)) + ridge * x
+
+    size = len(start)
+    operator = LinearOperator((size, size), matvec=normal, dtype=np.float64)
+    scaled = sparse.diags(1 / (diagonal + ridge))
+    found, _ = cg(operator, -(design.T @ (weight * y)), x0=start, rtol=1e-3, maxiter=200, M=scaled)
+    return np.asarray(found)
 
 
 def _design(candidates: Candidates, levels: tuple[str, ...]) -> sparse.csr_matrix:

@@ -195,8 +195,8 @@ def _train(
         if method == "control":
             candidates = permuted(candidates, config.seed)
         network, curve = train_policy(
-            candidates, settings, config.agent, config.noise_left, seed,
-            _width(folder, method, lessons.higgs), config.curve_points,
+            candidates, settings, config.agent, seed, _width(folder, method, lessons.higgs),
+            config.curve_points,
         )  # fmt: skip
         write_json(folder.curve(method, k), curve)
     network.save(folder.network(method, k))

@@ -37,7 +37,7 @@ from rl.refinement.networks import one_thread
 _SHOWN_CANDIDATES = 20_000
 _CURVES = ("agent", "agent_maps", "control", "trap_agent")
 _FOR_CASES = {  # keys of the configuration that decide what a case's methods learn
-    "window", "reference_share", "environment", "maps_range", "agent", "noise_left", "network",
+    "window", "reference_share", "environment", "maps_range", "agent", "network",
     "regression", "policies", "folds", "seed",
 }  # fmt: skip
 
