@@ -128,7 +128,7 @@ def asimov(signal: Floats, background: Floats) -> Floats:
     Cowan, Cranmer, Gross and Vitells, Eur. Phys. J. C 71 (2011) 1554, equation 97, squared.
     """
     b = np.maximum(background, _TINY)
-    return 2 * ((signal + b) * np.log1p(signal / b) - signal)
+    return np.maximum(2 * ((signal + b) * np.log1p(signal / b) - signal), 0.0)
 
 
 def cautious(contents: Contents) -> Contents:
