@@ -10,8 +10,10 @@ import pytest
 
 from common.config import build
 from common.errors import InputError
+from common.runs import RunFolder
 from envs.calibration.config import CalibrationEnvConfig
-from rl.calibration import stage
+from envs.photons.table import PhotonTable
+from rl.calibration import real, stage
 from rl.calibration.agent import train_policy
 from rl.calibration.cases import NOMINAL, Case, cases, mix, permuted
 from rl.calibration.config import CalibrateConfig
@@ -183,3 +185,18 @@ def test_prepared_pairs_keep_masses_and_truth() -> None:
     blind = pairs.candidates(0.0)
     assert set(blind.columns()) == {"energy", "u", "v", "density", "log_mass"}
     assert len(replace(pairs, left=np.full_like(pairs.left, np.nan)).matched()) == 0
+
+
+def test_masses_of_real_candidates(real_data: Path, tmp_path: Path) -> None:
+    """The display's three Z → ee of 2012 and another near; nothing changes by no correction."""
+    path = real_data / "real" / "DoubleElectron_Run2012C_0.ig"
+    folder = RunFolder(tmp_path, "calibrate", CalibrationEnvConfig())
+
+    def nothing(photons: PhotonTable) -> np.ndarray:
+        return np.zeros((len(photons), 3), dtype=np.float32)
+
+    found = real.look({"regression": nothing}, [path], folder)
+    assert found["candidates"] == 4
+    assert found["methods"]["file"]["median"]["value"] == pytest.approx(91.5, abs=0.3)
+    assert found["masses"]["regression"] == found["masses"]["standard"]
+    assert (tmp_path / "real.csv").is_file()

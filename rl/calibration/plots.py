@@ -47,6 +47,7 @@ def peaks(judged: Judged) -> Figure:
         axis.axvline(125, color="0.7", lw=0.8)
         axis.set(xlabel="m_γγ, GeV", ylabel="pairs / bin")
         axis.legend(fontsize=8, loc="upper left")
+        axis.set_ylim(top=1.35 * axis.get_ylim()[1])
         label(axis, simulation=True, right="H → γγ")
     figure.tight_layout()
     return figure
@@ -55,7 +56,7 @@ def peaks(judged: Judged) -> Figure:
 def correction_maps(higgs: PreparedPairs, changes: Mapping[str, Floats]) -> Figure:
     """What has to be corrected in each tower, and what methods correct, per cent."""
     shown = {"true": higgs.left, **{k: changes[k] for k in ("scales", "maps", "agent")}}
-    titles = {"true": "true: median log(E_true/E) of photons", **TITLES}
+    titles = {"true": "true ones of photons (median)", **TITLES}
     figure, axes = new_figure(2, 2, width=5.6, height=3.4, sharex=True, sharey=True)
     for axis, (name, change) in zip(axes.ravel(), shown.items(), strict=True):
         tower = _by_tower(higgs.u.ravel(), higgs.v.ravel(), change.ravel())

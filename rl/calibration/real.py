@@ -23,7 +23,7 @@ from rl.refinement.samples import read_photons
 Corrections = Mapping[str, Callable[[PhotonTable], FloatArray]]
 
 Z_MASS = 91.19  # GeV
-WINDOW = (70.0, 110.0)  # GeV, of the file's own mass
+WINDOW = (80.0, 100.0)  # GeV, of the file's own mass
 _REPLICAS = 1000
 
 
@@ -36,8 +36,8 @@ def look(corrections: Corrections, files: list[Path], folder: RunFolder) -> dict
     Returns
     -------
     dict
-        Number of candidates, and per method mean and median of the masses with errors; the masses
-        themselves under `masses`.
+        Number of candidates; per method mean and median of the masses and mean of m / m_file - 1
+        (per cent), with errors; the masses themselves under `masses`.
     """
     found = [_masses(path, corrections, folder) for path in files]
     if not found or not sum(len(masses["file"]) for masses in found):
@@ -49,7 +49,7 @@ def look(corrections: Corrections, files: list[Path], folder: RunFolder) -> dict
     return {
         "candidates": len(masses["file"]),
         "files": [path.name for path in files],
-        "methods": {name: _summary(mass) for name, mass in masses.items()},
+        "methods": {name: _summary(mass, masses["file"]) for name, mass in masses.items()},
         "masses": {name: mass.tolist() for name, mass in masses.items()},
     }
 
@@ -75,11 +75,16 @@ def _masses(path: Path, corrections: Corrections, folder: RunFolder) -> dict[str
     }
 
 
-def _summary(mass: Floats) -> dict[str, dict[str, float]]:
-    """Mean and median with errors: of the mean by the spread, of the median by bootstrap."""
-    error = float(mass.std(ddof=1)) / len(mass) ** 0.5 if len(mass) > 1 else float("nan")
+def _summary(mass: Floats, own: Floats) -> dict[str, dict[str, float]]:
+    """Mean and median with errors: of a mean by the spread, of the median by bootstrap."""
     median_error = float(bootstrap(lambda x: float(np.median(x)), mass, n=_REPLICAS))
     return {
-        "mean": {"value": float(mass.mean()), "error": error},
+        "mean": _mean(mass),
         "median": {"value": float(np.median(mass)), "error": median_error},
+        "ratio": _mean(100 * (mass / own - 1)),
     }
+
+
+def _mean(values: Floats) -> dict[str, float]:
+    error = float(values.std(ddof=1)) / len(values) ** 0.5 if len(values) > 1 else float("nan")
+    return {"value": float(values.mean()), "error": error}
