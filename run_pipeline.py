@@ -153,6 +153,13 @@ STAGES = (
         "categorise --store events.h5 --resolutions runs/uncertainty",
     ),
     Stage(
+        "ablation",
+        "what each choice of the agent's environment and learner is worth, beside its own peer",
+        "rl.ablation.config:AblationConfig",
+        "rl.ablation.stage:run",
+        "ablation --config configs/agent.yaml",
+    ),
+    Stage(
         "apply",
         "run a trained chain on files: scores, refined photons, event pictures",
         "rl.refinement.config:ApplyConfig",

@@ -14,6 +14,7 @@ from e2e.config import ClassifyConfig
 from e2e.decorrelation.config import DecorrelateConfig
 from e2e.jets.config import JetsConfig
 from e2e.low_level.config import AttributionConfig, LadderConfig, ShareConfig
+from rl.ablation.config import AblationConfig
 from rl.calibration.config import CalibrateConfig
 from rl.calibration.samples_config import ResonanceConfig
 from rl.categories.config import CategoriseConfig
@@ -52,6 +53,7 @@ class StudyConfig(StageConfig):
     )
     jets: JetsConfig | None = Field(None, description="quark and gluon jets")
     rl: RefineConfig | None = Field(None, description="agent")
+    ablation: AblationConfig | None = Field(None, description="agents with one thing changed")
     resonance: ResonanceConfig | None = Field(
         None, description="Z to two electrons and H in distorted detectors"
     )

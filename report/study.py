@@ -24,6 +24,7 @@ _STAGES = {
     "ladder": "e2e.low_level.ladder.stage",
     "jets": "e2e.jets.stage",
     "rl": "rl.refinement.refine",
+    "ablation": "rl.ablation.stage",
     "resonance": "rl.calibration.samples_stage",
     "calibrate": "rl.calibration.stage",
     "uncertainty": "rl.uncertainty.stage",

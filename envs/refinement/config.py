@@ -22,7 +22,7 @@ class EnvironmentConfig(StageConfig):
 
     steps: int = Field(3, gt=0, description="steps of an episode (K)")
     start: Start = Field(
-        "standard", description="first hypothesis: the standard reconstruction or the regression"
+        "regression", description="first hypothesis: the standard reconstruction or the regression"
     )
     blocks: list[Block] = Field(
         ["kinematics", "shapes", "embedding", "feature_map", "regression", "residual"],
@@ -32,10 +32,12 @@ class EnvironmentConfig(StageConfig):
         24, gt=0, description="principal components kept of the classifier's feature map"
     )
     ranges: Triple = Field(
-        (0.2, 0.15, 0.3), description="correction within reach in an episode, log energy, u, v"
+        (0.05, 0.05, 0.4),
+        description="correction within reach in an episode, log energy, u, v; from the standard "
+        "reconstruction some 0.2, 0.15, 0.3 are needed",
     )
     margin: float = Field(
-        1.5, ge=1, description="steps x largest step / ranges: room to correct a correction"
+        3.0, ge=1, description="steps x largest step / ranges: room to correct a correction"
     )
     reward: str = Field(
         "potential",

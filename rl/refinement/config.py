@@ -24,6 +24,27 @@ class RegressionConfig(LowLevelRegressionConfig):
 class RefinementAgentConfig(AgentConfig):
     """The agent that refines photons."""
 
+    updates: int = Field(3000, gt=0, description="gradient steps in all")
+    batch_size: int = Field(1024, gt=0, description="transitions per gradient step")
+    buffer_size: int = Field(100_000, gt=0, description="transitions in the replay buffer")
+    weight_decay: float = Field(
+        1.0,
+        ge=0,
+        description="decoupled weight decay (AdamW) of actor and critic: a critic without it "
+        "learns the training photons by heart",
+    )
+    noise: float = Field(
+        0.5, ge=0, description="Gaussian exploration, in units of the largest action"
+    )
+    final_noise: float | None = Field(
+        0.2, ge=0, description="the same at the end, reached linearly; none: as at the start"
+    )
+    tau: float = Field(0.002, gt=0, le=1, description="pace of the target networks")
+    averaged: bool = Field(
+        True,
+        description="whether the policy is the actor's mean over its last 1 / tau updates (the "
+        "target actor of DDPG and TD3) instead of the last actor",
+    )
     networks: int = Field(
         1, ge=1, description="agents that differ by their seed; their mean action is the agent's"
     )

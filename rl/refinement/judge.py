@@ -12,7 +12,6 @@ import numpy as np
 from common.errors import ConfigError
 from common.metrics import relative_sigma_eff, with_error
 from e2e.low_level.regression import Regression
-from envs.refinement.dynamics import RefinementDynamics
 from rl.evaluation.metrics import (
     DIPHOTON,
     HIGGS,
@@ -46,18 +45,9 @@ class Judged:
     training: Training
     parts: Path
 
-    def dynamics(self, photons: StorePhotons) -> RefinementDynamics:
-        """Photons with the regression's prediction, without truth."""
-        training = self.training
-        table = photons.table
-        table = table.with_regression(training.regression.predict(training.inputs.constant(table)))
-        return RefinementDynamics(
-            table, training.observation, self.config.environment, with_reward=False
-        )
-
     def sample(self, photons: StorePhotons) -> Sample:
         """Corrections of every method."""
-        dynamics = self.dynamics(photons)
+        dynamics = self.training.applied_to(photons.table)
         table = dynamics.table
         baseline = networks.baseline_model(self.training.train.table, self.config.environment)
         assert table.regression is not None
@@ -77,7 +67,7 @@ class Judged:
 
     def single_sample(self, photons: StorePhotons) -> Sample:
         """Corrections of every agent and of every network of the peer on its own."""
-        dynamics = self.dynamics(photons)
+        dynamics = self.training.applied_to(photons.table)
         table = dynamics.table
         assert table.regression is not None
         corrections = {

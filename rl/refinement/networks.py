@@ -59,6 +59,11 @@ class Training:
     held_out: RefinementDynamics
     classifier_sha256: str = ""
 
+    def applied_to(self, table: PhotonTable) -> RefinementDynamics:
+        """Dynamics on other photons, with the regression's prediction and without their truth."""
+        seen = table.with_regression(self.regression.predict(self.inputs.constant(table)))
+        return RefinementDynamics(seen, self.observation, self.train.config, with_reward=False)
+
 
 @contextmanager
 def one_thread() -> Iterator[None]:
@@ -106,7 +111,7 @@ def prepare(
 
 def train_networks(training: Training, config: RefineConfig, folder: Path, log: Any) -> None:
     """Train baseline, peer, agent and control, side by side in processes of one thread each."""
-    sent = replace(training, held_out=_head(training.held_out))
+    sent = replace(training, held_out=head(training.held_out))
     tasks: dict[str, Callable[[Training, RefineConfig, Path], None]] = {
         "kinematics": _train_baseline,
         "peer": _train_peer,
@@ -252,7 +257,7 @@ def _restricted(environment: EnvironmentConfig, blocks: tuple[str, ...]) -> Envi
     return environment.model_copy(update={"blocks": kept or ["kinematics"]})
 
 
-def _head(dynamics: RefinementDynamics) -> RefinementDynamics:
+def head(dynamics: RefinementDynamics) -> RefinementDynamics:
     """Some of the photons: enough for a learning curve."""
     rows = np.arange(min(_CURVE_PHOTONS, len(dynamics)))
     return RefinementDynamics(dynamics.table.take(rows), dynamics.model, dynamics.config)

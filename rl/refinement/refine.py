@@ -24,7 +24,7 @@ from rl.refinement.refiner import FOLDER
 from rl.refinement.rollouts import several_rollouts, write_rollouts
 from rl.refinement.samples import StorePhotons, read_photons, split_by_group
 
-__all__ = ["METHODS", "photons_of", "run", "without_missing_blocks"]
+__all__ = ["METHODS", "inputs_of", "photons_of", "run", "without_missing_blocks"]
 
 
 def run(config: RefineConfig) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def run(config: RefineConfig) -> dict[str, Any]:
         The metrics, as in `metrics.json`.
     """
     config = without_missing_blocks(config)
-    folder = RunFolder(config.output, "rl", config, _inputs(config))
+    folder = RunFolder(config.output, "rl", config, inputs_of(config))
     if folder.is_complete():
         folder.log.info("rl: complete already: %s", config.output)
         return folder.read_metrics()
@@ -129,7 +129,7 @@ def photons_of(config: RefineConfig) -> tuple[StorePhotons, StorePhotons, str]:
     return gun, events, outputs["train"].classifier_sha256
 
 
-def _inputs(config: RefineConfig) -> list[Path]:
+def inputs_of(config: RefineConfig) -> list[Path]:
     paths = [config.train_store, config.store]
     if config.classifier is not None:
         path = config.classifier
