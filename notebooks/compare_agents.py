@@ -20,8 +20,6 @@
 # the same agent paid by the truth of other photons, which must fail.
 
 # %%
-import json
-
 import numpy as np
 import study
 
@@ -29,7 +27,7 @@ from common.metrics import relative_sigma_eff, with_error
 from common.plotting import label, new_figure
 from rl.evaluation.metrics import DIPHOTON, HIGGS
 from rl.learning.agents import policy_of
-from rl.refinement import plots
+from rl.refinement import networks, plots
 from rl.refinement.episodes import roll_out
 from rl.refinement.samples import split_by_group
 
@@ -77,8 +75,8 @@ study.show(plots.masses(higgs.masses(), smooth), "masses")
 
 # %%
 curves = {
-    name: json.loads((run.folder / "parts" / f"{name}_curve.json").read_text())
-    for name in ("agent", "control")
+    name: networks.load_curve(run.folder / "parts", part)
+    for name, part in (("agent", networks.agent_name(0)), ("control", "control"))
 }
 levels = {
     name: with_error(lambda x: 100 * relative_sigma_eff(x), ratios[name], n=2).value

@@ -24,6 +24,7 @@ from envs.photons.low_level import LowLevelOutputs, low_level_outputs
 from envs.photons.table import PhotonTable
 from rl.evaluation.metrics import Sample
 from rl.refinement.config import RefineConfig
+from rl.refinement.judge import METHODS
 from rl.refinement.refiner import Refiner
 from rl.refinement.samples import StorePhotons, read_photons
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = Path(os.environ.get("STUDY_FOLDER", ROOT / "runs" / "demo"))
-METHODS = ("standard", "kinematics", "regression", "peer", "agent", "control")
 
 
 @dataclass(frozen=True)
