@@ -35,7 +35,15 @@ class ProfileConfig(StageConfig):
         ProfileEnvironmentConfig(), description="environment"
     )
     agent: AgentConfig = Field(
-        AgentConfig(environments=1024, updates=6000, batch_size=256), description="agent"
+        AgentConfig(
+            environments=1024,
+            updates=5000,
+            learning_rate=1e-3,
+            noise=0.2,
+            final_noise=0.05,
+            averaged=True,
+        ),
+        description="agent",
     )
     peer: NetworkConfig = Field(
         NetworkConfig(hidden=[128, 128]),
@@ -47,6 +55,8 @@ class ProfileConfig(StageConfig):
         ["l1", "wasserstein"], description="further rewards, an agent each"
     )
     bootstrap: int = Field(200, ge=2, description="replicas for errors")
-    real: list[Path] = Field([], description="files of collisions whose photons are drawn")
+    real: list[Path] = Field(
+        [], description="files of collisions whose photons are drawn, where they are at hand"
+    )
     workers: int = Field(2, ge=1, description="processes")
     seed: int = Field(0, ge=0, description="seed of simulation, networks and exploration")

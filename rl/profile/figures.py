@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float32]
 
-SHOWN = (judge.NEAREST, judge.BICUBIC, judge.FIT, judge.PEERS, judge.AGENTS, judge.MAPS)
+SHOWN = (judge.NEAREST, judge.BICUBIC, judge.FIT, judge.PEERS, judge.AGENTS, judge.REFINERS,
+         judge.MAPS)  # fmt: skip
 _EXAMPLES = ("unconverted", "late conversion", "early conversion")
 _BINS = np.array([4, 12, 36, 66, 93, 110.0])  # cm: groups of the tracker's layers
 

@@ -17,16 +17,20 @@ from envs.profile.finder import crystals_of, find_peaks
 from rl.profile import baselines
 from rl.profile.config import ProfileConfig
 from rl.profile.metrics import compare, describe
+from rl.profile.networks import PeakRegression
 from rl.profile.samples import Half, Study
 from rl.profile.training import (
     AGENT,
     MAP,
     PEER,
+    REFINER,
     Task,
+    load_halves,
     load_map,
     load_peer,
     load_policy,
     play,
+    regressed,
 )
 
 FloatArray = NDArray[np.float32]
@@ -35,6 +39,7 @@ Method = Callable[[ProfileDynamics], FloatArray]
 MEAN, NEAREST, BICUBIC = "mean profile", "crystals, nearest", "crystals, bicubic"
 ONE, FINDER, FIT = "one shower at the standard position", "peak finder", "peak fit (the start)"
 PEERS, AGENTS, MAPS = "regression of the peaks", "agent", "supervised map"
+HALVES, REFINERS = "regressions of two halves", "agent from these regressions"
 SHUFFLED_AGENT, SHUFFLED_MAP = "agent, shuffled truth", "supervised map, shuffled truth"
 TRUTH = "true profile"
 
@@ -59,6 +64,9 @@ def methods_of(config: ProfileConfig, study: Study) -> dict[str, list[Method]]:
         AGENTS: [_agent(Task(AGENT, k), config) for k in seeds],
         MAPS: [_map(Task(MAP, k), config) for k in seeds],
     }
+    halves = load_halves(config)
+    found[HALVES] = [lambda d: baselines.drawn(regressed(d, halves).first_peaks)]
+    found[REFINERS] = [_refiner(Task(REFINER, k), config, halves) for k in seeds]
     for reward in config.rewards:
         found[reward_name(reward)] = [_agent(Task(AGENT, reward=reward), config)]
     found[SHUFFLED_AGENT] = [_agent(Task(AGENT, is_shuffled=True), config)]
@@ -155,6 +163,11 @@ def _write(path: Path, found: dict[str, list[dict[str, Any]]]) -> None:
 def _agent(task: Task, config: ProfileConfig) -> Method:
     policy = load_policy(task, config)
     return lambda dynamics: baselines.drawn(play(dynamics, policy).peaks[-1])
+
+
+def _refiner(task: Task, config: ProfileConfig, halves: list[PeakRegression]) -> Method:
+    policy = load_policy(task, config)
+    return lambda dynamics: baselines.drawn(play(regressed(dynamics, halves), policy).peaks[-1])
 
 
 def _peer(task: Task, config: ProfileConfig) -> Method:

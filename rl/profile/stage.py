@@ -25,7 +25,8 @@ def run(config: ProfileConfig) -> Path:
     InputError
         If a file of collisions cannot be read, or a part of the photons is damaged.
     """
-    folder = RunFolder(config.output, "profile", config, config.real)
+    real = [path for path in config.real if path.is_file()]
+    folder = RunFolder(config.output, "profile", config, real)
     if folder.is_complete():
         folder.log.info("profile: complete already: %s", config.output)
         return folder.folder
@@ -40,7 +41,9 @@ def run(config: ProfileConfig) -> Path:
     methods = methods_of(config, study)
     add_tables(folder, judged, study, config)
     add_figures(folder, judged, study, config, methods)
-    for number, path in enumerate(config.real):
+    for path in set(config.real) - set(real):
+        folder.log.warning("profile: %s is not at hand: its photons are not drawn", path)
+    for number, path in enumerate(real):
         draw_real(folder, path, number, study.train.dynamics.inputs, methods, config)
     folder.complete()
     return folder.folder

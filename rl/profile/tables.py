@@ -22,8 +22,17 @@ FloatArray = NDArray[np.float64]
 
 _EARLY = CLASSES.index("early conversion")
 _PAIRED = ((judge.AGENTS, judge.FIT), (judge.AGENTS, judge.PEERS), (judge.AGENTS, judge.MAPS),
-           (judge.MAPS, judge.FIT))  # fmt: skip
-_WORTH = (judge.BICUBIC, judge.ONE, judge.FIT, judge.PEERS, judge.AGENTS, judge.MAPS)
+           (judge.MAPS, judge.FIT), (judge.REFINERS, judge.HALVES), (judge.REFINERS, judge.PEERS),
+           (judge.REFINERS, judge.MAPS))  # fmt: skip
+_WORTH = (
+    judge.BICUBIC,
+    judge.ONE,
+    judge.FIT,
+    judge.PEERS,
+    judge.AGENTS,
+    judge.REFINERS,
+    judge.MAPS,
+)
 _DISTANCES = {
     "L1": "l1",
     "Wasserstein phi": "wasserstein_phi",
@@ -112,7 +121,7 @@ _SHORT = {"l1": "L1", "wasserstein_phi": "W(phi)"}
 def _seeds(folder: RunFolder, judged: Judged) -> dict[str, dict[str, list[float]]]:
     found: dict[str, dict[str, list[float]]] = {}
     rows = []
-    for name in (judge.PEERS, judge.AGENTS, judge.MAPS):
+    for name in (judge.PEERS, judge.AGENTS, judge.REFINERS, judge.MAPS):
         found[name] = {
             measure: judged.values[name][measure].mean(axis=1).tolist()
             for measure in _DISTANCES.values()

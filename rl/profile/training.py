@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from common.files import atomic_path, write_json
+from e2e.low_level.regression import fold_of
 from envs.profile.dynamics import ProfileDynamics
 from rl.learning.agents import ALGORITHMS, Policy, policy_of
 from rl.learning.training import train_agent
@@ -25,6 +26,9 @@ from rl.profile.samples import Study, load_study
 FloatArray = NDArray[np.float32]
 
 AGENT, PEER, MAP, SCORE = "agent", "peer", "map", "score"
+#: Regressions of one half of the training photons, and agents that start from them.
+HALF_PEER, REFINER = "half_peer", "refiner"
+_HALVES = 2
 _SHUFFLED = "shuffled"
 _CURVE_PHOTONS, _CURVE_POINTS = 2000, 8
 
@@ -46,23 +50,26 @@ class Task:
 
     def path(self, folder: Path) -> Path:
         """Its file."""
-        return folder / f"{self.name}{'.zip' if self.kind == AGENT else '.pt'}"
+        return folder / f"{self.name}{'.zip' if self.kind in (AGENT, REFINER) else '.pt'}"
 
 
 def tasks_of(config: ProfileConfig) -> list[Task]:
-    """All that a run needs, the longest first."""
+    """All that a run needs, the longest first; refiners last, as they need the half regressions."""
     seeds = range(config.seeds)
     found = [Task(kind, seed) for kind in (AGENT, MAP, PEER) for seed in seeds]
     found += [Task(AGENT, reward=reward) for reward in config.rewards]
     found += [Task(kind, is_shuffled=True) for kind in (AGENT, MAP)]
-    return [*found, Task(SCORE)]
+    found += [Task(SCORE), *(Task(HALF_PEER, half) for half in range(_HALVES))]
+    return found + [Task(REFINER, seed) for seed in seeds]
 
 
 def train_all(config: ProfileConfig, log: Any) -> None:
     """Train what is missing, side by side in processes of one thread each."""
     missing = [task for task in tasks_of(config) if not task.path(config.output).is_file()]
-    for name in _trained(missing, config):
-        log.info("profile: trained %s", name)
+    for is_last in (False, True):
+        tasks = [task for task in missing if (task.kind == REFINER) == is_last]
+        for name in _trained(tasks, config):
+            log.info("profile: trained %s", name)
 
 
 def _trained(tasks: list[Task], config: ProfileConfig) -> Iterator[str]:
@@ -83,19 +90,37 @@ def _train(task: Task, settings: str) -> str:
     path = task.path(config.output)
     trainers: dict[str, Callable[[Task, ProfileConfig, Study, Path], None]] = {
         AGENT: _train_agent, PEER: _train_peer, MAP: _train_map, SCORE: _train_score,
+        HALF_PEER: _train_half_peer, REFINER: _train_refiner,
     }  # fmt: skip
     trainers[task.kind](task, config, study, path)
     return task.name
 
 
 def _train_agent(task: Task, config: ProfileConfig, study: Study, path: Path) -> None:
-    train = with_reward(study.train.dynamics, task.reward, _truth(task, config, study))
-    held_out = head(with_reward(study.test.dynamics, task.reward), _CURVE_PHOTONS)
-    seed = config.seed + task.seed
+    train = variant(study.train.dynamics, task.reward, truth=_truth(task, config, study))
+    _reinforce(task, config, train, variant(study.test.dynamics, task.reward), path)
+
+
+def _train_refiner(task: Task, config: ProfileConfig, study: Study, path: Path) -> None:
+    """An agent that is handed the regression: for training photons that of the other half."""
+    train = study.train.dynamics
+    halves = load_halves(config)
+    member = _half_of(config, study)
+    first, second = (half.predict(train) for half in halves)
+    start = np.asarray(np.where((member == 0)[:, None], first, second))
+    test = regressed(study.test.dynamics, halves)
+    _reinforce(task, config, variant(train, start=start), test, path)
+
+
+def _reinforce(
+    task: Task, config: ProfileConfig, train: ProfileDynamics, test: ProfileDynamics, path: Path
+) -> None:
+    held_out = head(test, _CURVE_PHOTONS)
 
     def measure(policy: Policy) -> Mapping[str, float]:
         return {"distance": float(play(held_out, policy).distance.mean())}
 
+    seed = config.seed + task.seed
     agent, curve = train_agent(train, config.agent, seed, measure, _CURVE_POINTS)
     write_json(path.with_name(f"{task.name}_curve.json"), curve)
     with atomic_path(path) as temporary:
@@ -106,6 +131,20 @@ def _train_peer(task: Task, config: ProfileConfig, study: Study, path: Path) -> 
     truth = _truth(task, config, study)
     found = networks.train_peaks(study.train.dynamics, truth, config.peer, config.seed + task.seed)
     networks.save(found.network, path)
+
+
+def _train_half_peer(task: Task, config: ProfileConfig, study: Study, path: Path) -> None:
+    """A regression that never saw the photons of its own number's half."""
+    rows = np.flatnonzero(_half_of(config, study) != task.seed)
+    train, truth = study.train.dynamics, study.train.photons.profile[rows]
+    some = ProfileDynamics(
+        train.table.take(rows), train.inputs, train.config, None, train.first_peaks[rows]
+    )
+    networks.save(networks.train_peaks(some, truth, config.peer, config.seed).network, path)
+
+
+def _half_of(config: ProfileConfig, study: Study) -> NDArray[np.int64]:
+    return fold_of(study.train.photons.photons.group, _HALVES, config.seed)
 
 
 def _train_map(task: Task, config: ProfileConfig, study: Study, path: Path) -> None:
@@ -128,17 +167,27 @@ def _truth(task: Task, config: ProfileConfig, study: Study) -> NDArray[np.floati
     return truth[np.random.default_rng(config.seed).permutation(len(truth))]
 
 
-def with_reward(
-    dynamics: ProfileDynamics, reward: str, truth: NDArray[np.floating] | None = None
+def variant(
+    dynamics: ProfileDynamics,
+    reward: str = "",
+    truth: NDArray[np.floating] | None = None,
+    start: FloatArray | None = None,
 ) -> ProfileDynamics:
-    """The same photons with another reward (none: the same), or with another truth."""
+    """The same photons with another reward, truth or start; without one, it stays."""
     config = dynamics.config
     if reward:
         config = type(config).model_validate({**config.model_dump(), "distance": reward})
     return ProfileDynamics(
         dynamics.table, dynamics.inputs, config,
-        dynamics.truth if truth is None else truth, dynamics.first_peaks,
+        dynamics.truth if truth is None else truth,
+        dynamics.first_peaks if start is None else start,
     )  # fmt: skip
+
+
+def regressed(dynamics: ProfileDynamics, halves: Sequence[PeakRegression]) -> ProfileDynamics:
+    """Photons that no regression has seen, started from the mean of those of both halves."""
+    start = np.mean([half.predict(dynamics) for half in halves], axis=0, dtype=np.float32)
+    return variant(dynamics, start=start)
 
 
 def head(dynamics: ProfileDynamics, n: int) -> ProfileDynamics:
@@ -187,3 +236,8 @@ def load_map(task: Task, config: ProfileConfig) -> MapNetwork:
 def load_peer(task: Task, config: ProfileConfig) -> PeakRegression:
     """A trained regression of the peaks."""
     return PeakRegression(networks.load(task.path(config.output), config.peer.hidden))
+
+
+def load_halves(config: ProfileConfig) -> list[PeakRegression]:
+    """The regressions of both halves of the training photons."""
+    return [load_peer(Task(HALF_PEER, half), config) for half in range(_HALVES)]
