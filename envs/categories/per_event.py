@@ -14,6 +14,7 @@ from envs.categories.significance import (
     Floats,
     IntArray,
     background_bins,
+    cautious,
     fill,
     in_range,
     signal_bins,
@@ -35,7 +36,7 @@ class Choice:
 class PerEventDynamics:
     """One step, one action: a coordinate within ±1, cut into equal parts, the categories.
 
-    The lowest part is not accepted. The reward is counterfactual: the change of the squared
+    The reward is counterfactual: the change of the squared
     significance of all events together when this one is put into its category, the others staying
     where they are, to first order. `sort` tells where they are.
 
@@ -46,7 +47,7 @@ class PerEventDynamics:
     features
         (n, d) mass-blind, standardised.
     n_categories
-        Categories beside the events that are not accepted.
+        Categories; every event is in one of them.
     """
 
     def __init__(self, events: CategoryEvents, features: Floats, n_categories: int) -> None:
@@ -58,26 +59,24 @@ class PerEventDynamics:
         self.events = events
         self.n_categories = n_categories
         self._features = np.clip(features, -_BOUND, _BOUND).astype(np.float32)
-        self.worth = np.zeros((len(events), n_categories + 1))
+        self.worth = np.zeros((len(events), n_categories))
 
     def __len__(self) -> int:
         return len(self.events)
 
     def category(self, coordinate: NDArray[np.floating]) -> IntArray:
-        """(m,) category of coordinates (m,); -1: not accepted."""
-        part = np.floor((np.clip(coordinate, -1, 1) + 1) / 2 * (self.n_categories + 1))
-        return np.minimum(part.astype(np.int64), self.n_categories) - 1
+        """(m,) category of coordinates (m,)."""
+        part = np.floor((np.clip(coordinate, -1, 1) + 1) / 2 * self.n_categories)
+        return np.minimum(part.astype(np.int64), self.n_categories - 1)
 
-    def sort(self, category: IntArray) -> Contents:
-        """Put all events into categories (n,), and work out what a move of each would be worth.
-
-        Returns
-        -------
-        Contents
-            Of the categories.
-        """
+    def contents(self, category: IntArray) -> Contents:
+        """Contents of the categories when all events are put into theirs, (n,)."""
         events = self.events
-        contents = fill(category, self.n_categories, events.mass, events.is_signal, events.weight)
+        return fill(category, self.n_categories, events.mass, events.is_signal, events.weight)
+
+    def sort(self, category: IntArray) -> None:
+        """Put all events into categories (n,), and work out what a move of each would be worth."""
+        events, contents = self.events, cautious(self.contents(category))
         background = np.maximum(background_bins(contents), 1e-6)
         ratio = contents.signal / background
         of_signal = 2 * np.log1p(ratio)  # dq/ds, per bin
@@ -89,9 +88,7 @@ class PerEventDynamics:
         worth[rows] = of_signal[:, place].T
         worth[in_range(events.mass) & ~events.is_signal] = of_background
         worth *= events.weight[:, None]
-        worth /= max(float(np.abs(worth).mean()), 1e-12)
-        self.worth = np.concatenate([np.zeros((len(events), 1)), worth], axis=1)
-        return contents
+        self.worth = worth / max(float(np.abs(worth).mean()), 1e-12)
 
     def start(self, which: IntArray) -> Choice:
         """Look at events."""
@@ -102,7 +99,7 @@ class PerEventDynamics:
     ) -> tuple[Choice, FloatArray, NDArray[np.bool_]]:
         """Choose by coordinates (m, 1)."""
         category = self.category(action[:, 0])
-        reward = self.worth[state.event, category + 1].astype(np.float32)
+        reward = self.worth[state.event, category].astype(np.float32)
         return Choice(state.event, state.step + 1), reward, np.ones(len(reward), dtype=bool)
 
     def observe(self, state: Choice) -> FloatArray:

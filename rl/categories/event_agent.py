@@ -15,7 +15,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from stable_baselines3.common.logger import configure
 
 from envs.categories.per_event import PerEventDynamics
-from envs.categories.significance import Floats, IntArray, squared
+from envs.categories.significance import Floats, IntArray, significance
 from envs.faces.sb3 import DynamicsVecEnv
 from rl.categories.config import CategoriseConfig
 from rl.categories.inputs import Inputs
@@ -52,7 +52,7 @@ def event_agent(
     started = time.monotonic()
     settings, standard = config.event_agent, Standard(train.features)
     dynamics = PerEventDynamics(train.events, standard(train.features), n_categories)
-    value = _sort(dynamics, first, config)
+    dynamics.sort(first)
     env = DynamicsVecEnv(dynamics, settings.batch_size)
     agent = make_agent(
         env,
@@ -69,15 +69,16 @@ def event_agent(
         seed,
     )
     agent.set_logger(configure(None, []))
-    best, best_value = agent.get_parameters(), value
+    best, best_value = agent.get_parameters(), _value(dynamics, first)
     observation = dynamics.observe(dynamics.start(np.arange(len(dynamics))))
     steps = -(-settings.updates // 16)
     for k in range(settings.rounds):
         agent.learn(steps * env.num_envs, reset_num_timesteps=k == 0)
         category = dynamics.category(policy_of(agent)(observation)[:, 0])
-        value = _sort(dynamics, category, config)
+        value = _value(dynamics, category)
         if value > best_value or k == 0:
             best, best_value = copy.deepcopy(agent.get_parameters()), value
+            dynamics.sort(category)  # a table is made anew only of categories that are better
     agent.set_parameters(best)  # type: ignore[arg-type]  # nested, as get_parameters gives them
     policy = policy_of(agent)
 
@@ -94,19 +95,21 @@ def event_peer(
     """Boosted trees that predict each category's worth of an event; it goes where that is most."""
     started = time.monotonic()
     dynamics = PerEventDynamics(train.events, train.features, n_categories)
-    best_value = _sort(dynamics, first, config)
+    dynamics.sort(first)
+    best_value = 0.0
     best: list[HistGradientBoostingRegressor] = []
     for _ in range(_PEER_ROUNDS):
         trees = [
             HistGradientBoostingRegressor(
                 max_iter=60, learning_rate=0.1, max_leaf_nodes=8, min_samples_leaf=200,
                 early_stopping=False, random_state=seed,
-            ).fit(train.features, dynamics.worth[:, k + 1])
+            ).fit(train.features, dynamics.worth[:, k])
             for k in range(n_categories)
         ]  # fmt: skip
-        value = _sort(dynamics, _most(trees, train.features), config)
-        if value > best_value or not best:
+        category = _most(trees, train.features)
+        if (value := _value(dynamics, category)) > best_value:
             best_value, best = value, trees
+        dynamics.sort(category)
 
     def assign(inputs: Inputs) -> IntArray:
         return _most(best, inputs.features)
@@ -115,12 +118,11 @@ def event_peer(
 
 
 def _most(trees: list[HistGradientBoostingRegressor], features: Floats) -> IntArray:
-    """(n,) category of the highest predicted worth; -1 where none is worth anything."""
-    worth = np.column_stack([np.zeros(len(features)), *(tree.predict(features) for tree in trees)])
-    return worth.argmax(axis=1).astype(np.int64) - 1
+    """(n,) category of the highest predicted worth."""
+    worth = np.column_stack([tree.predict(features) for tree in trees])
+    return np.asarray(worth.argmax(axis=1), dtype=np.int64)
 
 
-def _sort(dynamics: PerEventDynamics, category: IntArray, config: CategoriseConfig) -> float:
-    """Sort all events; returns the significance on them."""
-    contents = dynamics.sort(category)
-    return float(np.sqrt(squared(contents).sum()))
+def _value(dynamics: PerEventDynamics, category: IntArray) -> float:
+    """Significance of all events in categories."""
+    return float(significance(dynamics.contents(category)))

@@ -104,8 +104,8 @@ def gains(events: MassEvents, schemes: Mapping[str, Scheme], replicas: int) -> d
             "significance": value[name],
             **{
                 f"over_{other}": {
-                    "value": value[name] / value[other],
-                    "error": float(np.std([d[name] / d[other] for d in drawn], ddof=1)),
+                    "value": _ratio(value[name], value[other]),
+                    "error": float(np.std([_ratio(d[name], d[other]) for d in drawn], ddof=1)),
                 }
                 for other in ("inclusive", "r9_eta")
             },
@@ -144,6 +144,10 @@ def sculpting(events: MassEvents, scheme: Scheme, replicas: int) -> list[dict[st
             }
         )
     return rows
+
+
+def _ratio(a: float, b: float) -> float:
+    return a / b if b > 0 else float("nan")
 
 
 def _contents(events: MassEvents, category: IntArray, n: int, weight: Floats) -> Contents:

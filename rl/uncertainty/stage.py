@@ -15,7 +15,7 @@ from envs.photons.low_level import low_level_outputs
 from envs.photons.table import PhotonTable
 from rl.evaluation.metrics import HIGGS
 from rl.refinement.networks import one_thread
-from rl.refinement.refiner import FOLDER, Refiner
+from rl.refinement.refiner import Refiner, agent_files
 from rl.refinement.samples import StorePhotons, read_photons
 from rl.uncertainty import figures, masses, models
 from rl.uncertainty.config import UncertaintyConfig
@@ -116,7 +116,7 @@ def _run(
 def _inputs(config: UncertaintyConfig) -> list[Path]:
     classifier = config.classifier
     checkpoint = classifier / "classifier.pt" if classifier.is_dir() else classifier
-    paths = [config.train_store, config.store, checkpoint, config.agent / FOLDER / "agent.zip"]
+    paths = [config.train_store, config.store, checkpoint, *agent_files(config.agent)]
     return paths + ([config.classifier_store] if config.classifier_store else [])
 
 
