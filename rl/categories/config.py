@@ -9,7 +9,7 @@ from pydantic import Field
 
 from common.config import StageConfig
 from envs.categories.config import CategoryConfig
-from rl.learning.config import AgentConfig
+from rl.learning.config import AgentConfig, Algorithm
 
 
 class TreeConfig(StageConfig):
@@ -25,11 +25,12 @@ class TreeConfig(StageConfig):
 class EventAgentConfig(StageConfig):
     """The agent that gives each event a coordinate, paid by what the event's move is worth."""
 
-    rounds: int = Field(12, gt=0, description="times that all events are sorted anew")
-    updates: int = Field(500, gt=0, description="gradient steps in a round")
+    algorithm: Algorithm = Field("SAC", description="agent of stable-baselines3")
+    rounds: int = Field(10, gt=0, description="times that all events are sorted anew")
+    updates: int = Field(200, gt=0, description="gradient steps in a round")
     hidden: list[int] = Field([64, 64], description="units of actor's and critic's layers")
     learning_rate: float = Field(1e-3, gt=0, description="of both")
-    batch_size: int = Field(2048, gt=0, description="events of a gradient step")
+    batch_size: int = Field(1024, gt=0, description="events of a gradient step")
     noise: float = Field(0.3, ge=0, description="Gaussian exploration of the coordinate")
 
 
@@ -59,7 +60,7 @@ class CategoriseConfig(StageConfig):
     agent: AgentConfig = Field(
         AgentConfig(
             environments=512,
-            updates=3000,
+            updates=1500,
             updates_per_step=16,
             buffer_size=60_000,
             learning_rate=1e-3,

@@ -57,6 +57,7 @@ def event_agent(
     agent = make_agent(
         env,
         AgentConfig(
+            algorithm=settings.algorithm,
             environments=settings.batch_size,
             updates=settings.rounds * settings.updates,
             buffer_size=8 * settings.batch_size,  # older rewards are of another table
