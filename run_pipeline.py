@@ -174,6 +174,14 @@ STAGES = (
         "profile --output runs/profile",
     ),
     Stage(
+        "deploy_agent",
+        "a trained agent with its regression to TorchScript and ONNX, checked against itself",
+        "rl.refinement.config:DeployAgentConfig",
+        "rl.refinement.deployment:run",
+        "deploy_agent --agent runs/demo/rl --store runs/demo/events.h5 "
+        "--classifier runs/demo/classify",
+    ),
+    Stage(
         "report",
         "one self-contained HTML page from a study's run folders",
         "report.config:ReportConfig",

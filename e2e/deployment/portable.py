@@ -48,6 +48,7 @@ class PortableClassifier(nn.Module):
         super().__init__()
         self.network = network
         self.names = input_names(network)
+        self.outputs: tuple[str, ...] = ("logits", "scores")
         self.views = _VIEWS if mirrors else _VIEWS[:1]
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:

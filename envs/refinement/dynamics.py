@@ -21,7 +21,7 @@ FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 
 ACTION_NAMES = ("log_energy", "u", "v")
-_CORRECTION_SCALE = 3.0
+CORRECTION_SCALE = 3.0
 _ARRAYS = ("ranges", "largest_step", "_constant", "_start", "_offset", "_image")
 
 
@@ -173,7 +173,7 @@ class RefinementDynamics:
         )
         observation[:, :size] = constant
         moved = (state.correction - self._start[photon]) / self.ranges
-        observation[:, size : size + 3] = xp.clip(moved * _CORRECTION_SCALE, -CLIP, CLIP)
+        observation[:, size : size + 3] = xp.clip(moved * CORRECTION_SCALE, -CLIP, CLIP)
         observation[:, size + 3] = state.step / self.steps - 0.5
         if self.model.has_residual:
             observation[:, size + 4 :] = self.residual(state)

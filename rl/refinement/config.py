@@ -37,7 +37,7 @@ class RefinementAgentConfig(AgentConfig):
         0.5, ge=0, description="Gaussian exploration, in units of the largest action"
     )
     final_noise: float | None = Field(
-        0.2, ge=0, description="the same at the end, reached linearly; none: as at the start"
+        0.05, ge=0, description="the same at the end, reached linearly; none: as at the start"
     )
     tau: float = Field(0.002, gt=0, le=1, description="pace of the target networks")
     averaged: bool = Field(
@@ -89,6 +89,29 @@ class RefineConfig(StageConfig):
     )
     workers: int = Field(2, ge=1, description="networks trained side by side in processes")
     seed: int = Field(0, ge=0, description="seed of split, networks and exploration")
+
+
+class DeployAgentConfig(StageConfig):
+    """Export a refiner to TorchScript and ONNX, and check that they agree with it."""
+
+    agent: Path = Field(description="run folder of `rl`")
+    store: Path = Field(description="event store whose photons are the check")
+    classifier: Path | None = Field(
+        None,
+        description="run folder or checkpoint of `classify`, if the agent observes its outputs",
+    )
+    output: Path = Field(Path("runs/deploy_agent"), description="run folder")
+    photons: int = Field(5000, gt=0, description="photons of the check at most")
+    formats: list[Literal["torchscript", "onnx"]] = Field(
+        ["torchscript", "onnx"],
+        min_length=1,
+        description="torchscript, onnx; onnx is left out where its packages are not installed",
+    )
+    tolerance: float = Field(
+        1e-4,
+        gt=0,
+        description="largest difference of any correction (log energy, crystals) that is let pass",
+    )
 
 
 class ApplyConfig(StageConfig):
