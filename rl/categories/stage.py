@@ -17,7 +17,7 @@ from rl.categories.study import Half
 from rl.categories.tables import add_tables
 from rl.refinement.networks import one_thread
 
-_CONTROLS = ("inclusive", "first", "cross_entropy", "tree", "agent_0", "event_agent", "event_peer")
+_CONTROLS = ("inclusive", "first", "cross_entropy", "tree", "agent_0", "event_peer")
 _DESCRIBED = ("cross_entropy", "tree", "agent_0", "event_agent")
 _SAMPLE_EVENTS = 8000
 
@@ -52,9 +52,9 @@ def run(config: CategoriseConfig) -> dict[str, Any]:
 
 def _run(config: CategoriseConfig, folder: RunFolder, events: Inputs) -> dict[str, Any]:
     replicas = config.bootstrap
-    halves, folds = _chosen(events, config, config.seeds, folder)
+    halves, folds = _chosen(events, config, folder)
     mixed = events.shuffled(np.random.default_rng(config.seed))
-    _, controls = _chosen(mixed, config, 1, folder)
+    _, controls = _chosen(mixed, config, folder, is_control=True)
     controls = [
         Fold(f.train, f.test, {n: m for n, m in f.methods.items() if n in _CONTROLS})
         for f in controls
@@ -93,13 +93,13 @@ def _sample(events: Inputs, seed: int) -> CategoryEvents:
 
 
 def _chosen(
-    events: Inputs, config: CategoriseConfig, n_agents: int, folder: RunFolder
+    events: Inputs, config: CategoriseConfig, folder: RunFolder, is_control: bool = False
 ) -> tuple[list[Half], list[Fold]]:
     """Every method, chosen on either half for the other."""
     parts = events.halves(config.seed)
     halves, folds = [], []
     for k, (train, test) in enumerate((parts, parts[::-1])):
-        half = study.choose(train, test, config, config.seed + 10 * k, n_agents)
+        half = study.choose(train, test, config, config.seed + 10 * k, is_control)
         folder.log.info("categorise: half %d of 2 done", k + 1)
         halves.append(half)
         folds.append(Fold(train, test, half.methods))

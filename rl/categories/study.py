@@ -74,8 +74,13 @@ def on_edges(dynamics: CategoryDynamics, found: Found, seconds: float) -> Method
     return Method(assign, dynamics.n_categories, found.evaluations, seconds)
 
 
-def choose(train: Inputs, test: Inputs, config: CategoriseConfig, seed: int, n_agents: int) -> Half:
-    """Every method on one half; the other is looked at for learning curves alone."""
+def choose(
+    train: Inputs, test: Inputs, config: CategoriseConfig, seed: int, is_control: bool = False
+) -> Half:
+    """Every method on one half; the other is looked at for learning curves alone.
+
+    A control has one agent that moves edges, and none per event, to save time.
+    """
     settings = config.categories.model_copy(update={"replicas": 1})
     dynamics = CategoryDynamics(train.events, settings)
     other = CategoryDynamics(test.events, settings, dynamics.cells)
@@ -89,9 +94,10 @@ def choose(train: Inputs, test: Inputs, config: CategoriseConfig, seed: int, n_a
     half.methods["tree"] = Method(
         lambda inputs: tree.assign(inputs.features), n, tree.evaluations, seconds
     )
-    _edge_agents(half, other, train, config, seed, n_agents)
+    _edge_agents(half, other, train, config, seed, 1 if is_control else config.seeds)
     first = dynamics.assign(dynamics.first, train.events)
-    half.methods["event_agent"] = event_agent(train, first, n, config, seed)
+    if not is_control:
+        half.methods["event_agent"] = event_agent(train, first, n, config, seed)
     half.methods["event_peer"] = event_peer(train, first, n, config, seed)
     return half
 
