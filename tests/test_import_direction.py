@@ -41,6 +41,9 @@ TRUTH_READERS = {
     "e2e/jets/labels.py",
     "e2e/low_level/targets.py",
     "envs/photons/truth.py",
+    # True profiles of showers: rewards, labels and metrics of their environment.
+    "envs/profile/photons.py",
+    "envs/profile/sample.py",
 }
 READS_TRUTH = re.compile(r"\.truth\(|\.truth_event\(|[\"']truth/")
 

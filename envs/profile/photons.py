@@ -127,14 +127,14 @@ def join_showers(parts: Sequence[PhotonShowers]) -> PhotonShowers:
 
 def write_profiles(path: str | Path, sample: ProfilePhotons, attributes: Mapping[str, Any]) -> None:
     """Write photons into the group `photons` and what is true of them into `truth`."""
-    groups = {"photons": sample.photons.columns(), "truth": sample.truth}
+    groups = {"photons/": sample.photons.columns(), "truth/": sample.truth}
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs.update({"format": FORMAT, "origin": "simulation"})
         file.attrs["settings"] = json.dumps(dict(attributes), sort_keys=True)
         for group, columns in groups.items():
             for name, values in columns.items():
                 file.create_dataset(
-                    f"{group}/{name}",
+                    group + name,
                     data=values,
                     chunks=(min(_CHUNK_ROWS, max(len(values), 1)), *values.shape[1:]),
                     compression="gzip",
@@ -156,13 +156,13 @@ def read_profiles(path: str | Path) -> ProfilePhotons:
         with h5py.File(path) as file:
             if file.attrs.get("format") != FORMAT:
                 raise InputError(path, "no file of shower profiles", _REMEDY)
-            groups = {
-                group: {name: values[()] for name, values in file[group].items()}
-                for group in ("photons", "truth")
-            }
+            photons, truth = (
+                {name: values[()] for name, values in file[group].items()}
+                for group in ("photons/", "truth/")
+            )
     except (OSError, KeyError) as error:
         raise InputError(path, f"cannot be read as shower profiles ({error})", _REMEDY) from error
-    return ProfilePhotons(PhotonTable(**groups["photons"]), **groups["truth"])
+    return ProfilePhotons(PhotonTable(**photons), **truth)
 
 
 def read_settings(path: Path) -> dict[str, Any] | None:

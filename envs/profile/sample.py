@@ -41,10 +41,10 @@ def write_sample(
     columns = photons.photons.columns()
     columns["crop"] = columns["crop"].astype(np.float16)
     truth = {**vars(photons.showers), "owner": photons.owner, "radius": photons.radius}
-    groups = {"photons": columns, "truth": truth, "inputs": inputs.to_arrays()}
+    groups = {"photons/": columns, "truth/": truth, "inputs/": inputs.to_arrays()}
     content: dict[str, Any] = {"settings": np.array(config.model_dump_json())}
     for group, arrays in groups.items():
-        content |= {f"{group}/{name}": _small(array) for name, array in arrays.items()}
+        content |= {group + name: _small(array) for name, array in arrays.items()}
     with atomic_path(path) as temporary:
         np.savez_compressed(temporary, **content)
 
@@ -63,16 +63,14 @@ def read_sample(
     try:
         with np.load(path) as archive:
             content = {name: archive[name] for name in archive.files}
-        groups = {group: _group(content, group) for group in ("photons", "truth", "inputs")}
+        columns, truth, fitted = (_group(content, g) for g in ("photons/", "truth/", "inputs/"))
         config = build(
             ProfileEnvironmentConfig,
             ProfileEnvironmentConfig.model_validate_json(str(content["settings"])).model_dump(),
         )
-        owner, radius = (groups["truth"].pop(name) for name in ("owner", "radius"))
-        photons = PhotonShowers(
-            PhotonTable(**groups["photons"]), Showers(**groups["truth"]), owner, radius
-        )
-        inputs = ProfileInputs.from_arrays(groups["inputs"])
+        owner, radius = truth.pop("owner"), truth.pop("radius")
+        photons = PhotonShowers(PhotonTable(**columns), Showers(**truth), owner, radius)
+        inputs = ProfileInputs.from_arrays(fitted)
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         raise InputError(
             path, f"not a sample of photons with profiles ({error})",
@@ -112,9 +110,9 @@ def _small(array: NDArray[Any]) -> NDArray[Any]:
 def _group(content: dict[str, NDArray[Any]], group: str) -> dict[str, NDArray[Any]]:
     """Arrays of a group, half precision made single."""
     return {
-        name.removeprefix(f"{group}/"): a.astype(np.float32) if a.dtype == np.float16 else a
+        name.removeprefix(group): a.astype(np.float32) if a.dtype == np.float16 else a
         for name, a in content.items()
-        if name.startswith(f"{group}/")
+        if name.startswith(group)
     }
 
 

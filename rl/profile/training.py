@@ -186,7 +186,7 @@ def variant(
 
 def regressed(dynamics: ProfileDynamics, halves: Sequence[PeakRegression]) -> ProfileDynamics:
     """Photons that no regression has seen, started from the mean of those of both halves."""
-    start = np.mean([half.predict(dynamics) for half in halves], axis=0, dtype=np.float32)
+    start: FloatArray = np.stack([half.predict(dynamics) for half in halves]).mean(axis=0)
     return variant(dynamics, start=start)
 
 
