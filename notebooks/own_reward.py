@@ -64,6 +64,7 @@ REWARDS.update(stairs=stairs, hit=hit)
 SETTINGS = {
     "start": "standard",
     "ranges": (0.1, 0.1, 0.2),
+    "margin": 1.5,
     "blocks": ["kinematics", "shapes", "residual"],
 }
 CONFIG = build(

@@ -46,9 +46,9 @@ def test_rewards_sum_to_what_was_taken_off_the_distance() -> None:
 @pytest.mark.parametrize("steps", [1, 3, 5])
 def test_moving_to_the_truth_earns_the_whole_distance(steps: int) -> None:
     dynamics = _dynamics(steps=steps)
-    target = dynamics.table.target
-    near = np.flatnonzero(np.all(np.abs(target) < dynamics.ranges, axis=1))[:100]
-    action = target[near] / (dynamics.largest_step * steps)
+    away = dynamics.table.target - dynamics.start(np.arange(len(dynamics))).correction
+    near = np.flatnonzero(np.all(np.abs(away) < dynamics.ranges, axis=1))[:100]
+    action = away[near] / (dynamics.largest_step * steps)
     assert np.abs(action).max() <= 1
     total = _play(dynamics, near, action)
     np.testing.assert_allclose(total, dynamics.start(near).distance, rtol=1e-3, atol=1e-3)
@@ -56,9 +56,10 @@ def test_moving_to_the_truth_earns_the_whole_distance(steps: int) -> None:
 
 def test_distance_is_as_documented() -> None:
     dynamics = _dynamics()
-    target = dynamics.table.target[:50].astype(float)
-    parts = np.minimum(np.abs(target) / [0.02, 0.03, 0.08], 6) * [1, 0.25, 0.25]
-    np.testing.assert_allclose(dynamics.start(np.arange(50)).distance, parts.sum(axis=1), rtol=1e-5)
+    state = dynamics.start(np.arange(50))
+    away = dynamics.table.target[:50].astype(float) - state.correction
+    parts = np.minimum(np.abs(away) / [0.02, 0.03, 0.08], 6) * [1, 0.25, 0.25]
+    np.testing.assert_allclose(state.distance, parts.sum(axis=1), rtol=1e-4)
 
 
 def test_negative_distance_pays_what_is_left() -> None:
@@ -81,11 +82,11 @@ def test_a_reward_of_ones_own_is_found_by_its_key(monkeypatch: pytest.MonkeyPatc
 
 
 def test_actions_are_clipped_and_in_the_stated_units() -> None:
-    dynamics = _dynamics(steps=4)
+    dynamics = _dynamics(steps=4, ranges=(0.2, 0.15, 0.3), margin=1.5)
     state = dynamics.start(np.array([0]))
     after, _, _ = dynamics.step(state, np.array([[5.0, -5.0, 0.5]]))
     expected = np.array([0.2, -0.15, 0.15]) * 1.5 / 4
-    np.testing.assert_allclose(after.correction[0], expected, rtol=1e-5)
+    np.testing.assert_allclose((after.correction - state.correction)[0], expected, rtol=1e-5)
 
 
 def test_the_last_step_terminates() -> None:
@@ -139,7 +140,8 @@ def test_dynamics_can_be_sent_to_another_process() -> None:
     )
 
 
-def test_regression_can_be_the_start() -> None:
+def test_the_start_is_the_standard_reconstruction_or_a_regression() -> None:
+    assert not _dynamics(start="standard").start(np.arange(3)).correction.any()
     table, model, config = read_sample()
     start = build(EnvironmentConfig, config.model_dump(), {"start": "regression"})
     with pytest.raises(ConfigError, match="regression"):

@@ -24,9 +24,10 @@ class PhotonRefinementEnv(DynamicsEnv):
     A photon has left its energy in the crystals of the CMS electromagnetic barrel. The standard
     reconstruction sums the 5x5 crystals round the most energetic one and multiplies by a constant;
     that misses what leaks out, falls into the cracks between modules, or is swept away with
-    conversion electrons, and it takes in pile-up. The agent starts from that estimate and corrects
-    the photon's energy and impact point in K small steps, looking after each at what is left when
-    the shower it now believes in is subtracted from the crystals.
+    conversion electrons, and it takes in pile-up. A regression corrects most of that. The agent
+    starts from it (or from the standard reconstruction) and corrects the photon's energy and impact
+    point in K small steps, looking after each at what is left when the shower it now believes in is
+    subtracted from the crystals.
 
     The unit is one photon: an event is refined by applying the policy to each of its photons.
     Neither the diphoton mass, nor the other photon, nor any truth is part of the observation.
@@ -34,13 +35,13 @@ class PhotonRefinementEnv(DynamicsEnv):
     ## Action Space
 
     A `ndarray` of shape `(3,)`, type `float32`: changes of the hypothesis in this step. With K
-    steps (default 3), an action of 1 means 1.5 / K of the range (K = 1: the whole range).
+    steps (default 3), an action of 1 means 3 / K of the range (K = 1: the whole range).
 
-    | Num | Action                            | Min | Max | Range over an episode |
+    | Num | Action                            | Min | Max | Range                 |
     |-----|-----------------------------------|-----|-----|-----------------------|
-    | 0   | change of log(E / GeV)            | -1  | 1   | 0.2                   |
-    | 1   | change of u (eta), crystals       | -1  | 1   | 0.15                  |
-    | 2   | change of v (phi), crystals       | -1  | 1   | 0.3                   |
+    | 0   | change of log(E / GeV)            | -1  | 1   | 0.05                  |
+    | 1   | change of u (eta), crystals       | -1  | 1   | 0.05                  |
+    | 2   | change of v (phi), crystals       | -1  | 1   | 0.4                   |
 
     ## Observation Space
 
@@ -76,9 +77,9 @@ class PhotonRefinementEnv(DynamicsEnv):
 
     ## Starting State
 
-    A random photon of the sample; the hypothesis is the standard reconstruction, or, with
-    `start="regression"`, the regression's prediction. `reset(options={"photon": i})` takes the
-    i-th photon.
+    A random photon of the sample; the hypothesis is the regression's prediction, which never saw
+    that photon, or, with `start="standard"`, the standard reconstruction; from there some four
+    times the range in log E is needed. `reset(options={"photon": i})` takes the i-th photon.
 
     ## Episode End
 

@@ -117,7 +117,7 @@ def _zoom(axis: Axes, dynamics: RefinementDynamics, state: Hypotheses) -> None:
     _mark(axis, found)
     centre = found["standard"][1:]
     axis.annotate(
-        "", found["hypothesis"][:0:-1], centre[::-1],
+        "", tuple(found["hypothesis"][:0:-1]), tuple(centre[::-1]),
         arrowprops={"arrowstyle": "->", "color": "grey", "shrinkA": 6, "shrinkB": 6},
     )  # fmt: skip
     for edge in np.arange(-2.5, 3):
@@ -163,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     parser = argparse.ArgumentParser(prog="python -m envs.refinement.render", description=__doc__)
     parser.add_argument("--photon", type=int, default=0, help="row of the sample")
-    parser.add_argument("--start", default="standard", help="first hypothesis, or `regression`")
+    parser.add_argument("--start", default="regression", help="first hypothesis, or `standard`")
     parser.add_argument("--sample", type=Path, help="default: the shipped one")
     parser.add_argument("--output", type=Path, required=True, help="PNG file to write")
     arguments = parser.parse_args(argv)
