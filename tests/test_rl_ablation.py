@@ -80,6 +80,13 @@ def test_what_is_there_is_not_trained_again(
         assert again["rows"][name]["agent"] == row["agent"]
 
 
+def test_parts_serve_runs_with_other_rows_and_seeds(config: AblationConfig) -> None:
+    fewer = config.model_copy(update={"variants": {"K = 1": VARIANTS["K = 1"]}, "seeds": 1})
+    assert parts.path_of(fewer, "K = 1", 0) == parts.path_of(config, "K = 1", 0)
+    longer = build(AblationConfig, config.model_dump(), {"agent": {"updates": 48}})
+    assert parts.path_of(longer, "K = 1", 0) != parts.path_of(config, "K = 1", 0)
+
+
 def test_a_row_with_an_unknown_key_is_refused_at_once(config: AblationConfig) -> None:
     wrong = config.model_copy(update={"variants": {"x": {"agent": {"gama": 1}}}})
     with pytest.raises(ConfigError, match="gama"):

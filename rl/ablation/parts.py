@@ -36,9 +36,12 @@ _METHODS = ("agent", PEER, "regression")
 
 
 def path_of(config: AblationConfig, name: str, seed: int) -> Path:
-    """The file of one row and seed."""
+    """The file of one row and seed; its name changes with whatever decides its content."""
     slug = re.sub(r"\W+", "_", name).strip("_").lower()
-    return config.output / "parts" / f"{slug}_{_short_hash(name)}_{seed}.npz"
+    variant = config.variant(name, seed)
+    settings = variant.model_dump_json(exclude={"output", "workers", "evaluation"})
+    decided_by = f"{settings} {config.evaluation.test_fraction} {config.seed}"
+    return config.output / "parts" / f"{slug}_{_short_hash(decided_by)}_{seed}.npz"
 
 
 def photons(config: AblationConfig) -> tuple[PhotonTable, StorePhotons, StorePhotons]:

@@ -55,13 +55,14 @@ def run(config: AblationConfig) -> dict[str, Any]:
 
 
 def _keep_parts_of(folder: RunFolder) -> None:
-    """Parts of another configuration are of no use."""
+    """Parts made from other stores or another classifier are of no use."""
     where = folder.path("parts")
-    mark = where / "fingerprint"
-    if where.is_dir() and (not mark.is_file() or mark.read_text() != folder.fingerprint()):
+    mark = where / "inputs"
+    inputs = "\n".join(folder.inputs.values())
+    if where.is_dir() and (not mark.is_file() or mark.read_text() != inputs):
         shutil.rmtree(where)
     where.mkdir(exist_ok=True)
-    mark.write_text(folder.fingerprint())
+    mark.write_text(inputs)
 
 
 def _train(config: AblationConfig, folder: RunFolder) -> None:

@@ -22,7 +22,7 @@ from rl.learning.agents import ALGORITHMS, Agent, policy_of
 from rl.refinement.episodes import Rollout, roll_out
 
 FOLDER = "refiner"
-_FORMAT = 2
+_FORMAT, _READ = 2, (1, 2)  # of the first there is one agent, and no count of them
 _REMEDY = "give the run folder of a complete `rl` run"
 
 
@@ -130,7 +130,7 @@ class Refiner:
                 observation=_model(folder / "observation.npz"),
                 agent=[
                     ALGORITHMS[manifest["algorithm"]].load(folder / _agent_file(k), device="cpu")
-                    for k in range(manifest["agents"])
+                    for k in range(manifest.get("agents", 1))
                 ],
                 algorithm=manifest["algorithm"],
                 classifier_sha256=manifest["classifier_sha256"],
@@ -142,11 +142,11 @@ class Refiner:
 def agent_files(path: Path) -> list[Path]:
     """The agents' files of a refiner, given its folder or the run folder it lies in."""
     folder = path / FOLDER if (path / FOLDER).is_dir() else path
-    return sorted(folder.glob("agent_*.zip"))
+    return sorted(folder.glob("agent*.zip"))
 
 
 def _agent_file(k: int) -> str:
-    return f"agent_{k}.zip"
+    return f"agent_{k}.zip" if k else "agent.zip"
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(folder, "no trained agent in this folder", _REMEDY)
     manifest = json.loads(path.read_text(encoding="utf-8"))
-    if manifest.get("format") != _FORMAT:
+    if manifest.get("format") not in _READ:
         raise InputError(
             path, f"format {manifest.get('format')}, this program reads {_FORMAT}",
             "run `rl` again with this revision",
