@@ -112,7 +112,7 @@ def _by_radius(folder: RunFolder, judged: Judged, study: Study) -> None:
             axis.errorbar(range(len(used)), mean, error, fmt="o-", c=colour, ms=4, label=method)
         axis.set_xticks(range(len(used)), [names[k] for k in used], rotation=35, fontsize=9)
         axis.set(xlabel="radius of the conversion, cm", ylabel=title, yscale="log")
-        label(axis, simulation=True)
+        label(axis, simulation=True, right="photon gun")
     axes[0, 0].legend(fontsize=9)
     figure.tight_layout()
     folder.save_figure(
@@ -153,7 +153,7 @@ def _curves(folder: RunFolder, config: ProfileConfig) -> None:
         )
     axis.set(xlabel="training, s", ylabel="distance to the true profile", yscale="log")
     axis.legend()
-    label(axis, simulation=True)
+    label(axis, simulation=True, right="photon gun")
     folder.save_figure(
         figure,
         "learning",

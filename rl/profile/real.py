@@ -48,7 +48,7 @@ def draw_real(
     drawn |= {name: methods[name][0](dynamics) for name in SHOWN[1:]}
     names = [":".join(str(column[row]) for column in identity) for row in table.row]
     columns = {
-        f"{table.energy[k]:.0f} GeV, photon {table.slot[k] + 1}, {names[k]}": {
+        f"{table.energy[k]:.0f} GeV, {names[k].split(':')[-1]}/{table.slot[k] + 1}": {
             name: values[k] for name, values in drawn.items()
         }
         for k in range(len(table))
