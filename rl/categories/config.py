@@ -31,7 +31,10 @@ class EventAgentConfig(StageConfig):
     hidden: list[int] = Field([64, 64], description="units of actor's and critic's layers")
     learning_rate: float = Field(1e-3, gt=0, description="of both")
     batch_size: int = Field(1024, gt=0, description="events of a gradient step")
-    noise: float = Field(0.3, ge=0, description="Gaussian exploration of the coordinate")
+    noise: float = Field(
+        0.3, ge=0, description="Gaussian exploration of the coordinate; SAC has its own"
+    )
+    peer_rounds: int = Field(8, gt=0, description="rounds of the supervised peer")
 
 
 class CategoriseConfig(StageConfig):

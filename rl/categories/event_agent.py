@@ -23,7 +23,6 @@ from rl.categories.judge import Method
 from rl.learning.agents import make_agent, policy_of
 from rl.learning.config import AgentConfig
 
-_PEER_ROUNDS = 8
 #: Categories (n,) of events by their standardised features.
 Sorter = Callable[[Floats], IntArray]
 
@@ -42,7 +41,7 @@ class Standard:
 def event_agent(
     train: Inputs, first: IntArray, n_categories: int, config: CategoriseConfig, seed: int
 ) -> Method:
-    """DDPG on one coordinate per event.
+    """An agent that gives each event a coordinate.
 
     Parameters
     ----------
@@ -99,7 +98,7 @@ def event_peer(
     dynamics.sort(first)
     best_value = 0.0
     best: list[HistGradientBoostingRegressor] = []
-    for _ in range(_PEER_ROUNDS):
+    for _ in range(config.event_agent.peer_rounds):
         trees = [
             HistGradientBoostingRegressor(
                 max_iter=60, learning_rate=0.1, max_leaf_nodes=8, min_samples_leaf=200,
@@ -115,7 +114,9 @@ def event_peer(
     def assign(inputs: Inputs) -> IntArray:
         return _most(best, inputs.features)
 
-    return Method(assign, n_categories, _PEER_ROUNDS + 1, time.monotonic() - started)
+    return Method(
+        assign, n_categories, config.event_agent.peer_rounds + 1, time.monotonic() - started
+    )
 
 
 def _most(trees: list[HistGradientBoostingRegressor], features: Floats) -> IntArray:
