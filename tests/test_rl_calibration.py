@@ -26,7 +26,7 @@ from rl.learning.config import AgentConfig
 from tests.calibration_samples import candidates, pair_sample, response, write_samples
 
 SETTINGS = CalibrationEnvConfig()
-QUICK = NetworkConfig(hidden=[16], epochs=6, batch_size=256)
+QUICK = NetworkConfig(hidden=[16], epochs=6, batch_size=256, least_steps=0)
 
 
 def _left(change: np.ndarray, u: np.ndarray) -> float:
@@ -143,7 +143,7 @@ def _settings(samples: Path, output: Path) -> dict[str, object]:
     return {
         "samples": samples, "output": output, "detectors": ["strong_0"], "candidates": [500, 1000],
         "backgrounds": [0.0], "policies": 1, "folds": 2, "bootstrap": 5, "curve_points": 2,
-        "network": {"hidden": [8], "epochs": 10, "batch_size": 64},
+        "network": {"hidden": [8], "epochs": 10, "batch_size": 64, "least_steps": 0},
         "regression": {"hidden": [16], "epochs": 4, "folds": 2},
         "agent": {"updates": 8, "environments": 256, "batch_size": 64, "hidden": [8]},
     }  # fmt: skip

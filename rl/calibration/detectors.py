@@ -21,6 +21,7 @@ from rl.calibration.samples import PairSample, read_pairs
 
 KINDS = ("zee", "background", "higgs", "gun")
 OPTIONAL = ("background", "gun")
+LEARNED_FROM = ("zee", "background")
 
 
 def sample_paths(config: CalibrateConfig, detector: str) -> dict[str, Path]:
@@ -76,8 +77,10 @@ class DetectorPairs:
     gun_to_learn, gun
         Halves of the gun's pairs: for regressions and an oracle, and to judge on; empty where the
         detector has none.
-    key
-        What they were made of.
+    path
+        Folder of what belongs to the detector alone.
+    key, judged_key
+        What the candidates were made of, and everything.
     """
 
     zee: PreparedPairs
@@ -85,7 +88,9 @@ class DetectorPairs:
     higgs: PreparedPairs
     gun_to_learn: PreparedPairs
     gun: PreparedPairs
+    path: Path
     key: str
+    judged_key: str
 
 
 class Samples:
@@ -103,7 +108,10 @@ class Samples:
         self.config = config
         self.folder = folder
         gun = sample_paths(config, NOMINAL)["gun"]
-        self.key = key_of(self._sums([gun]), config.regression.model_dump(), config.seed)
+        settings = config.model_dump(
+            mode="json", include={"regression", "network", "environment", "policies", "seed"}
+        )
+        self.key = key_of(self._sums([gun]), settings)
         kept = kept_folder(folder.path("parts/regression"), self.key)
         self.regression = self._regression(gun, kept)
 
@@ -126,7 +134,9 @@ class Samples:
             higgs=found["higgs"].matched(),
             gun_to_learn=found["gun"].take(to_learn).matched(),
             gun=found["gun"].take(~to_learn),
-            key=key,
+            path=kept,
+            key=key_of(self.key, self._sums([p for k, p in paths.items() if k in LEARNED_FROM])),
+            judged_key=key,
         )
 
     def _prepared(self, path: Path, kept: Path, own: PhotonRegression | None) -> PreparedPairs:

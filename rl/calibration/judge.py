@@ -35,7 +35,7 @@ def judge(judged: Judged, replicas: int) -> dict[str, dict[str, dict[str, float]
     """Value and error of every figure of merit per method; without a gun fewer figures.
 
     `share` is the part of the lost resolution that is recovered: 0 by the nominal regression, 1 by
-    the oracle, NaN without one. `minus_maps` is the difference in sigma_eff(m) to the maps. Both
+    the oracle; without one there is none. `minus_maps` is the difference in sigma_eff(m) to the maps. Both
     have the errors of a paired bootstrap over events.
     """
     names = list(judged.higgs_changes)
@@ -59,15 +59,16 @@ def _higgs(judged: Judged, names: list[str], replicas: int) -> Columns:
 
     def statistic(mass: Floats) -> Floats:
         width = _PERCENT * np.array([relative_sigma_eff(column) for column in mass.T])
-        lost = np.nan if oracle is None else width[none] - width[oracle]
-        share = (width[none] - width) / lost
         peak = np.array([statistics.peak_shift(column) for column in mass.T])
-        return np.stack([width, _PERCENT * share, width - width[maps], peak])
+        rows = [width, width - width[maps], peak]
+        if oracle is not None:
+            rows.append(_PERCENT * (width[none] - width) / (width[none] - width[oracle]))
+        return np.stack(rows)
 
+    keys = ("sigma_eff_mass", "minus_maps", "peak_shift", "share")
     columns = _columns(
-        ("sigma_eff_mass", "share", "minus_maps", "peak_shift"),
-        statistic, (mass,), higgs.group, replicas,
-    )  # fmt: skip
+        keys[: 3 if oracle is None else 4], statistic, (mass,), higgs.group, replicas
+    )
     ratio = _energy_ratios(higgs, judged.higgs_changes, names)
     return columns | _columns(
         ("pt_scale",), _pt_scale, (ratio, higgs.true_pt), higgs.group, replicas

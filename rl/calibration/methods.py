@@ -34,10 +34,19 @@ SCALES, ORACLE_GUN, OWN = "scales", "oracle_gun", "own"
 
 @dataclass(frozen=True)
 class CaseFolder:
-    """Files of one case: candidates, maps, networks."""
+    """Files of one case: candidates, maps, networks.
+
+    Attributes
+    ----------
+    case
+        Which one.
+    path, detector
+        Its folder, and that of the detector, where the oracle of its gun is.
+    """
 
     case: Case
     path: Path
+    detector: Path
 
     @property
     def candidates(self) -> Path:
@@ -46,7 +55,12 @@ class CaseFolder:
 
     def network(self, method: str, k: int) -> Path:
         """The k-th network of a method."""
-        return self.path / f"{method}_{k}.pt"
+        return (self.detector if method == ORACLE_GUN else self.path) / f"{method}_{k}.pt"
+
+    def networks(self, method: str) -> list[PlaceNetwork]:
+        """All networks of a method that are there."""
+        paths = sorted(self.network(method, 0).parent.glob(f"{method}_[0-9]*.pt"))
+        return [PlaceNetwork.load(path) for path in paths]
 
     def curve(self, method: str, k: int) -> Path:
         """Learning curve of an agent."""
@@ -150,11 +164,10 @@ def changes(folder: CaseFolder, pairs: PreparedPairs, oracle: CaseFolder) -> dic
     }
     seen = replace(pairs.candidates(0.0), maps=from_maps.astype(np.float32))
     for method in (ORACLE, *(m for m in folder.case.networks if m != ORACLE)):
-        home = oracle if method == ORACLE else folder
-        paths = sorted(home.path.glob(f"{method}_[0-9]*.pt"))
-        if paths:
+        networks = (oracle if method == ORACLE else folder).networks(method)
+        if networks:
             start = from_maps if method.endswith("_maps") else 0.0
-            found[method] = start + np.mean([PlaceNetwork.load(p)(seen) for p in paths], axis=0)
+            found[method] = start + np.mean([network(seen) for network in networks], axis=0)
     if np.isfinite(pairs.own).all():
         found[OWN] = pairs.own
     return found

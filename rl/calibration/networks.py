@@ -29,7 +29,10 @@ class NetworkConfig(StageConfig):
     """Networks taught by back-propagation."""
 
     hidden: list[int] = Field([128, 128], description="units of the layers, as the agent's")
-    epochs: int = Field(8, gt=0, description="passes over the candidates")
+    epochs: int = Field(6, gt=0, description="passes over the candidates")
+    least_steps: int = Field(
+        600, ge=0, description="gradient steps at least: small samples are passed more often"
+    )
     batch_size: int = Field(1024, gt=0, description="pairs per step")
     learning_rate: float = Field(3e-3, gt=0, description="peak of the one-cycle schedule")
     weight_decay: float = Field(1e-2, ge=0, description="decoupled weight decay (AdamW)")
@@ -135,14 +138,15 @@ def _train(
         network = _network(seen.shape[2], training.hidden)
         batch = min(training.batch_size, len(seen))
         per_epoch = len(seen) // batch
+        epochs = max(training.epochs, -(-training.least_steps // per_epoch))
         optimizer = torch.optim.AdamW(
             network.parameters(), training.learning_rate, weight_decay=training.weight_decay,
             fused=True,
         )  # fmt: skip
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, training.learning_rate, total_steps=training.epochs * per_epoch
+            optimizer, training.learning_rate, total_steps=epochs * per_epoch
         )
-        for _ in range(training.epochs):
+        for _ in range(epochs):
             order = torch.randperm(len(seen))
             for pairs in order[: per_epoch * batch].split(batch):
                 change = config.range * network(seen[pairs])[:, :, 0]

@@ -30,7 +30,6 @@ from rl.calibration.methods import (
     photon_changes,
     train_missing,
 )
-from rl.calibration.networks import PlaceNetwork
 from rl.calibration.reference import make_reference, split_nominal
 from rl.refinement.networks import one_thread
 
@@ -131,12 +130,14 @@ class Study:
         """Folder of a case's parts, emptied if they were made from something else."""
         settings = self.config.model_dump(mode="json", include=_FOR_CASES)
         key = key_of(self.detectors[NOMINAL].key, self.detectors[case.detector].key, settings)
-        return CaseFolder(case, kept_folder(self.folder.path(f"parts/{case.name}"), key))
+        kept = kept_folder(self.folder.path(f"parts/cases/{case.name}"), key)
+        return CaseFolder(case, kept, self.detectors[case.detector].path)
 
     def result(self, case: Case) -> dict[str, Any]:
         """Make what is missing of a case, and judge its methods."""
         home = self.home(case)
-        path = home.path / f"result_{key_of(asdict(case), self.config.bootstrap)}.json"
+        judged = self.detectors[case.detector].judged_key
+        path = home.path / f"result_{key_of(asdict(case), judged, self.config.bootstrap)}.json"
         if not path.is_file():
             priors = self._learn(home)
             methods = judge(self.judged(case), self.config.bootstrap)
@@ -181,8 +182,7 @@ class Study:
 
     def corrections(self, case: Case) -> real.Corrections:
         """Nominal regression, and on top of it the calibration that agents found for the case."""
-        home, regression = self.home(case), self.samples.regression
-        policies = [PlaceNetwork.load(path) for path in sorted(home.path.glob("agent_[0-9]*.pt"))]
+        policies, regression = self.home(case).networks("agent"), self.samples.regression
 
         def calibrated(photons: PhotonTable) -> FloatArray:
             found = regression(photons).copy()
