@@ -39,8 +39,8 @@ print("policies:", ", ".join(rollouts.policies))
 
 # %% [markdown]
 # The crystals come from the event store that the photons came from; the shower that a hypothesis
-# expects comes from the environment. `with_truth` draws the generated photon too: we may look,
-# the agent may not.
+# expects comes from the environment. The generated photon is drawn too (red star, dotted lines): we
+# may look, the agent may not.
 
 # %%
 table = run.gun().table.matched()
@@ -95,7 +95,7 @@ def draw(event: int, policy: str, step: int) -> None:
 # residual image says when to stop.
 
 # %%
-moved = np.abs(np.diff(rollouts.correction[:, AGENT, :, :, 0], axis=-1)).sum(axis=(1, 2))
+moved = np.abs(rollouts.correction[:, AGENT, :, -1, 0]).sum(axis=1)  # from the standard energies
 order = [int(event) for event in np.argsort(moved)[::-1]]  # truth does not choose it
 study.slider(
     draw,
