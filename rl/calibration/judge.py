@@ -35,8 +35,8 @@ def judge(judged: Judged, replicas: int) -> dict[str, dict[str, dict[str, float]
     """Value and error of every figure of merit per method; without a gun fewer figures.
 
     `share` is the part of the lost resolution that is recovered: 0 by the nominal regression, 1 by
-    the oracle; without one there is none. `minus_maps` is the difference in sigma_eff(m) to the maps. Both
-    have the errors of a paired bootstrap over events.
+    the oracle; without an oracle there is none. `minus_maps` is the difference in sigma_eff(m) to
+    the maps. Both have the errors of a paired bootstrap over events.
     """
     names = list(judged.higgs_changes)
     found: dict[str, dict[str, dict[str, float]]] = {name: {} for name in names}
