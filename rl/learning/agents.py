@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from rl.learning.noise import BatchNoise
 
 __all__ = [
     "ALGORITHMS", "Agent", "BatchNoise", "FloatArray", "Policy", "actor_of", "make_agent",
-    "policy_of", "vector_steps", "warm_up",
+    "policy_of", "save_agent", "vector_steps", "warm_up",
 ]  # fmt: skip
 
 FloatArray = NDArray[np.float32]
@@ -104,6 +105,15 @@ def policy_of(agent: Agent) -> Policy:
         return mean.numpy()
 
     return act
+
+
+def save_agent(agent: OffPolicyAlgorithm, path: Path) -> None:
+    """Write an agent's file, to be read by `ALGORITHMS[key].load`.
+
+    Its exploration stays out: it is of no use to a policy, and the file would hold the name of a
+    class of this project, which may be called differently one day.
+    """
+    agent.save(path, exclude=["action_noise"])
 
 
 def _schedule(first: float, last: float) -> Callable[[float], float]:

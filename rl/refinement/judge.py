@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import ConfigError
-from common.metrics import relative_sigma_eff, with_error
+from common.metrics import Estimate, bootstrap, relative_sigma_eff
 from e2e.low_level.regression import Regression
 from rl.evaluation.metrics import (
     DIPHOTON,
@@ -141,24 +141,24 @@ def difference(
     """A method's figures minus another's on the same photons, errors by a paired bootstrap."""
     ratios, masses = gun.energy_ratios(), higgs.masses()
     assert gun.table.target is not None
-    errors = {n: np.abs(gun.corrections[n] - gun.table.target) for n in (first, second)}
+    errors = {n: np.abs(gun.corrections[n] - gun.table.target)[:, 1:] for n in (first, second)}
+
+    def on_photons(a: Floats, b: Floats, moved_a: Floats, moved_b: Floats) -> Floats:
+        means = (moved_a - moved_b).mean(axis=0, dtype=np.float64)
+        return np.concatenate([[resolutions(a, b)], means])
 
     def resolutions(a: Floats, b: Floats) -> float:
         return _PERCENT * (relative_sigma_eff(a) - relative_sigma_eff(b))
 
-    def means(a: Floats, b: Floats) -> float:
-        return float(a.mean() - b.mean())
-
-    group, pairs = gun.table.group, higgs.pairs.group
-    found = {
-        "sigma_eff_energy": (resolutions, ratios[first], ratios[second], group),
-        "sigma_eff_mass": (resolutions, masses[first], masses[second], pairs),
-        "mean_abs_u": (means, errors[first][:, 1], errors[second][:, 1], group),
-        "mean_abs_v": (means, errors[first][:, 2], errors[second][:, 2], group),
-    }
+    photons = (ratios[first], ratios[second], errors[first], errors[second])
+    pairs = (masses[first], masses[second])
+    of_photons = bootstrap(on_photons, *photons, groups=gun.table.group, n=replicas)
+    of_pairs = bootstrap(resolutions, *pairs, groups=higgs.pairs.group, n=replicas)
+    values = [*on_photons(*photons), resolutions(*pairs)]
+    names = ("sigma_eff_energy", "mean_abs_u", "mean_abs_v", "sigma_eff_mass")
     return {
-        name: with_error(statistic, a, b, groups=groups, n=replicas)._asdict()
-        for name, (statistic, a, b, groups) in found.items()
+        name: Estimate(float(value), float(spread))._asdict()
+        for name, value, spread in zip(names, values, [*of_photons, of_pairs], strict=True)
     }
 
 

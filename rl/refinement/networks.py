@@ -23,7 +23,7 @@ from envs.photons.table import FloatArray, PhotonTable
 from envs.refinement.config import EnvironmentConfig
 from envs.refinement.dynamics import RefinementDynamics
 from envs.refinement.observation import ObservationModel
-from rl.learning.agents import ALGORITHMS
+from rl.learning.agents import ALGORITHMS, save_agent
 from rl.learning.checkpoint import Checkpoint, checksum
 from rl.learning.training import CurvePoint, train_agent
 from rl.refinement.config import RefineConfig
@@ -243,7 +243,7 @@ def _reinforce(
     )  # fmt: skip
     write_json(folder / f"{name}_curve.json", curve)
     with atomic_path(_file(folder, name)) as temporary:
-        agent.save(temporary)
+        save_agent(agent, temporary)
     checkpoint.path.unlink(missing_ok=True)
 
 

@@ -18,7 +18,7 @@ from envs.photons.table import PhotonTable
 from envs.refinement.config import EnvironmentConfig
 from envs.refinement.dynamics import RefinementDynamics
 from envs.refinement.observation import ObservationModel
-from rl.learning.agents import ALGORITHMS, Agent, policy_of
+from rl.learning.agents import ALGORITHMS, Agent, policy_of, save_agent
 from rl.refinement.episodes import Rollout, roll_out
 
 FOLDER = "refiner"
@@ -99,7 +99,7 @@ class Refiner:
         self.regression.save(folder / "regression.pt")
         for k, agent in enumerate(self.agents):
             with atomic_path(folder / _agent_file(k)) as temporary:
-                agent.save(temporary)
+                save_agent(agent, temporary)
         manifest = {
             "format": _FORMAT,
             "algorithm": self.algorithm,
