@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from common.metrics import relative_sigma_eff
+from common.metrics import Estimate, relative_sigma_eff, with_error
 from envs.categories.events import resampled
 from envs.categories.significance import IntArray, fill, squared
 from rl.categories.inputs import Inputs
@@ -81,7 +81,6 @@ def judge(folds: Sequence[Fold], replicas: int, seed: int) -> dict[str, dict[str
 
 def describe(folds: Sequence[Fold], name: str, replicas: int) -> list[dict[str, Any]]:
     """Per category of a method on the test halves: contents, resolution, bump of the background."""
-    rng = np.random.default_rng(0)
     category = np.concatenate([f.methods[name].assign(f.test) for f in folds])
     mass = np.concatenate([f.test.events.mass for f in folds])
     weight = np.concatenate([f.test.events.weight for f in folds]) / len(folds)
@@ -90,20 +89,15 @@ def describe(folds: Sequence[Fold], name: str, replicas: int) -> list[dict[str, 
     for k in range(-1, folds[0].methods[name].n_categories):
         s, b = signal & (category == k), ~signal & (category == k)
         smooth = mass[b]
-        drawn = [
-            statistics.bump(smooth[rng.integers(0, len(smooth), len(smooth))])
-            for _ in range(replicas if len(smooth) else 0)
-        ]
+        nothing = Estimate(float("nan"), float("nan"))
+        bump = with_error(statistics.bump, smooth, n=replicas) if len(smooth) else nothing
         rows.append(
             {
                 "category": k,
                 "signal": float(weight[s].sum()),
                 "background": float(weight[b & (mass > 100) & (mass < 180)].sum()),
                 "sigma_eff": 100 * relative_sigma_eff(mass[s]) if s.sum() > 1 else float("nan"),
-                "bump": {
-                    "value": statistics.bump(smooth) if len(smooth) else float("nan"),
-                    "error": float(np.nanstd(drawn, ddof=1)) if drawn else float("nan"),
-                },
+                "bump": bump._asdict(),
                 "simulated": int(b.sum()),
             }
         )

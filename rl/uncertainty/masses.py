@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.metrics import relative_sigma_eff
+from common.metrics import relative_sigma_eff, with_error
 from envs.categories.significance import Contents, fill, significance
 from rl.evaluation import statistics
 from rl.evaluation.pairs import Floats
@@ -117,20 +117,10 @@ def gains(events: MassEvents, schemes: Mapping[str, Scheme], replicas: int) -> d
 def sculpting(events: MassEvents, scheme: Scheme, replicas: int) -> list[dict[str, Any]]:
     """Per category: resolution, share of the signal, and the background's bump and slope."""
     category, n_categories = scheme(events)
-    rng = np.random.default_rng(0)
     rows = []
     for k in range(n_categories):
         signal = events.is_signal & (category == k)
         smooth = np.flatnonzero(~events.is_signal & (category == k))
-
-        def estimate(statistic: Callable[..., float], *arrays: Floats) -> dict[str, float]:
-            n = len(arrays[0])
-            drawn = []
-            for _ in range(replicas):
-                rows = rng.integers(0, n, n)
-                drawn.append(statistic(*(a[rows] for a in arrays)))
-            return {"value": statistic(*arrays), "error": float(np.nanstd(drawn, ddof=1))}
-
         known = smooth[np.isfinite(events.true_mass[smooth])]
         rows.append(
             {
@@ -138,8 +128,10 @@ def sculpting(events: MassEvents, scheme: Scheme, replicas: int) -> list[dict[st
                     events.weight[signal].sum() / events.weight[events.is_signal].sum()
                 ),
                 "sigma_eff": 100 * relative_sigma_eff(events.mass[signal]),
-                "bump": estimate(statistics.bump, events.mass[smooth]),
-                "slope": estimate(statistics.slope, events.mass[known], events.true_mass[known]),
+                "bump": with_error(statistics.bump, events.mass[smooth], n=replicas)._asdict(),
+                "slope": with_error(
+                    statistics.slope, events.mass[known], events.true_mass[known], n=replicas
+                )._asdict(),
                 "background": len(smooth),
             }
         )
