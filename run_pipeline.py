@@ -143,7 +143,7 @@ STAGES = (
         "rl.uncertainty.config:UncertaintyConfig",
         "rl.uncertainty.stage:run",
         "uncertainty --agent runs/demo/rl --classifier runs/demo/classify --store events.h5 "
-        "--train_store gun.h5",
+        "--train-store gun.h5",
     ),
     Stage(
         "categorise",

@@ -18,7 +18,7 @@ from report.stores import store_sections
 # The order in which data flows; folders of other names follow by name.
 _ORDER = (
     "simulate", "preprocess", "classify", "compare", "decorrelate", "share", "attribution",
-    "ladder", "jets", "rl", "apply",
+    "ladder", "jets", "rl", "uncertainty", "categorise", "apply",
 )  # fmt: skip
 
 
