@@ -219,6 +219,7 @@ def test_a_larger_sample_keeps_the_parts_of_a_smaller_one(
     samples_stage.run(config)
     assert len(made) == number_made
     (run_folder / "strong_0" / "parts" / "zee_0000.h5").write_bytes(b"damaged")
+    (run_folder / "strong_0" / "zee.h5").write_bytes(b"damaged too")
     samples_stage.run(_config(toy_lists, run_folder, detectors={"strong_0": {"zee": 74}}))
     assert len(made) == number_made + 2
 

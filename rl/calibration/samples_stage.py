@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
-from common.errors import PipelineError
+from common.errors import InputError, PipelineError
 from common.progress import progress
 from common.runs import RunFolder
 from data.simulation.chunks import CHUNK
-from rl.calibration.samples import KINDS, PairSample, write_pairs
+from rl.calibration.samples import KINDS, read_attributes, read_pairs, write_pairs
 from rl.calibration.samples_config import ResonanceConfig
 from rl.calibration.samples_making import (
     CHUNKS_PER_PART,
@@ -55,15 +56,27 @@ def _make(folder: RunFolder, config: ResonanceConfig, name: str, kind: str, pair
     """One file of pairs; returns its numbers."""
     start = time.monotonic()
     jobs, made_now = _made_parts(config, name, kind, pairs)
-    sample = read_parts(jobs, pairs)
     path = folder.folder / name / f"{kind}.h5"
-    write_pairs(path, sample, _attributes(name, jobs[0], sample))
+    attributes = _attributes(name, jobs[0], pairs)
+    if _holds(path, attributes):
+        sample = read_pairs(path)
+    else:
+        sample = read_parts(jobs, pairs)
+        write_pairs(path, sample, attributes)
     seconds = time.monotonic() - start
     folder.log.info(
         "%s: %d pairs of %d events; %d events simulated now, %.0f a second",
         path, len(sample), len(jobs) * EVENTS_PER_PART, made_now, made_now / seconds,
     )  # fmt: skip
     return numbers_of(sample, len(jobs) * EVENTS_PER_PART)
+
+
+def _holds(path: Path, attributes: dict[str, Any]) -> bool:
+    """Whether a file is the sample that would be written."""
+    try:
+        return path.is_file() and read_attributes(path) == attributes
+    except InputError:
+        return False
 
 
 def _made_parts(
@@ -110,7 +123,7 @@ def _made(jobs: list[PartJob], workers: int) -> Iterator[int]:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _attributes(name: str, job: PartJob, sample: PairSample) -> dict[str, Any]:
-    """What a sample's file says of itself."""
+def _attributes(name: str, job: PartJob, pairs: int) -> dict[str, Any]:
+    """What a sample's file says of itself, by the first of its parts."""
     provenance = {k: v for k, v in job.provenance.items() if k != "number"}
-    return {"origin": "simulation", "name": name, "pairs": len(sample), **provenance}
+    return {"origin": "simulation", "name": name, "pairs": pairs, **provenance}
