@@ -70,7 +70,7 @@ SETTINGS = {
 CONFIG = build(
     AgentConfig,
     {
-        "updates": study.quick(1500, 48), "environments": 512, "batch_size": 256,
+        "updates": study.quick(1500, 32), "environments": study.quick(512, 64), "batch_size": 256,
         "buffer_size": 60_000, "hidden": [64, 64], "learning_rate": 2e-3, "noise": 0.2,
     },
 )  # fmt: skip

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import runpy
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
+from envs.refinement.reward import REWARDS
 from rl.refinement.config import RefineConfig
 from tests.conftest import ROOT
 
@@ -16,30 +20,37 @@ FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "study")
 
 
-def _environment(study: Path, **more: str) -> dict[str, str]:
-    return {
-        **os.environ,
-        "PYTHONPATH": f"{ROOT}{os.pathsep}{FOLDER}",
-        "STUDY_FOLDER": str(study),
-        "NOTEBOOK_QUICK": "1",
-        "OMP_NUM_THREADS": "1",
-        "MPLBACKEND": "Agg",
-        **more,
-    }
+def _environment(study: Path) -> dict[str, str]:
+    return {"STUDY_FOLDER": str(study), "NOTEBOOK_QUICK": "1", "MPLBACKEND": "Agg"}
 
 
+@pytest.fixture
+def as_script(refinement_run: RefineConfig, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a notebook needs to run here, in this process, and no trace of it afterwards."""
+    for name, value in _environment(refinement_run.output.parent).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.syspath_prepend(FOLDER)
+    monkeypatch.delitem(sys.modules, "study", raising=False)
+    threads, rewards = torch.get_num_threads(), dict(REWARDS)
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+    REWARDS.clear()
+    REWARDS.update(rewards)
+
+
+@pytest.mark.usefixtures("as_script")
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_a_notebook_runs_as_a_script(
-    name: str, refinement_run: RefineConfig, tmp_path: Path
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", FOLDER / f"{name}.py"],
-        env=_environment(refinement_run.output.parent, NOTEBOOK_FIGURES=str(tmp_path)),
-        cwd=FOLDER, capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert all(path.stat().st_size > 5000 for path in tmp_path.glob("*.png"))
-    assert list(tmp_path.glob("*.png"))
+    monkeypatch.setenv("NOTEBOOK_FIGURES", str(tmp_path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
+    figures = list(tmp_path.glob("*.png"))
+    assert figures
+    assert all(path.stat().st_size > 5000 for path in figures)
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
@@ -56,10 +67,11 @@ def test_sliders_move_the_picture_in_jupyter(refinement_run: RefineConfig, tmp_p
     nbclient = pytest.importorskip("nbclient", reason="the optional jupyterlab is not installed")
     notebook = jupytext.read(FOLDER / "explore_a_rollout.py")
     client = nbclient.NotebookClient(
-        notebook, timeout=300, kernel_name="python3",
+        notebook, timeout=120, kernel_name="python3",
         resources={"metadata": {"path": str(FOLDER)}},
     )  # fmt: skip
-    client.execute(env=_environment(refinement_run.output.parent))
+    places = {"PYTHONPATH": f"{ROOT}{os.pathsep}{FOLDER}", "OMP_NUM_THREADS": "1"}
+    client.execute(env={**os.environ, **_environment(refinement_run.output.parent), **places})
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     kinds = {kind for output in outputs for kind in output.get("data", {})}
     assert {"image/png", "application/vnd.jupyter.widget-view+json"} <= kinds
