@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,14 @@ from common.config import build
 from envs.faces.sb3 import DynamicsVecEnv
 from envs.refinement.dynamics import RefinementDynamics
 from envs.refinement.env import make_dynamics
-from rl.learning.agents import ALGORITHMS, BatchNoise, make_agent, policy_of
+from rl.learning.agents import (
+    ALGORITHMS,
+    BatchNoise,
+    actor_of,
+    make_agent,
+    policy_of,
+    save_agent,
+)
 from rl.learning.training import train_agent
 from rl.refinement.config import AgentConfig
 from rl.refinement.episodes import energy_resolution, measure, roll_out
@@ -49,6 +57,27 @@ def test_noise_is_gaussian_and_drawn_at_once() -> None:
     assert not np.array_equal(draw, noise())
 
 
+def test_noise_falls_linearly_to_its_end() -> None:
+    noise = BatchNoise(0.4, (20_000, 2), seed=0, final=0.1, draws=3)
+    deviations = [float(noise().std()) for _ in range(6)]
+    np.testing.assert_allclose(deviations, [0.4, 0.3, 0.2, 0.1, 0.1, 0.1], rtol=0.03)
+
+
+def test_single_noise_disturbs_one_coordinate_at_a_time() -> None:
+    draw = BatchNoise(0.2, (9000, 3), seed=0, single=True)()
+    assert (np.count_nonzero(draw, axis=1) == 1).all()
+    np.testing.assert_allclose(np.count_nonzero(draw, axis=0), 3000, rtol=0.1)
+    assert abs(draw[draw != 0].std() - 0.2) < 0.01
+
+
+def test_noise_goes_on_from_its_state() -> None:
+    first, second = (BatchNoise(0.4, (5, 2), seed, final=0.1, draws=9) for seed in (0, 1))
+    first()
+    second.restore(first.state())
+    for _ in range(3):
+        np.testing.assert_array_equal(first(), second())
+
+
 @pytest.mark.parametrize("algorithm", list(ALGORITHMS))
 def test_every_algorithm_trains_by_its_key(algorithm: str, dynamics: RefinementDynamics) -> None:
     agent, curve = train_agent(dynamics, _config(algorithm=algorithm), 0, measure(dynamics), 2)
@@ -65,6 +94,37 @@ def test_policy_is_the_agents_own_deterministic_prediction(dynamics: RefinementD
     observation = dynamics.observe(dynamics.start(np.arange(20)))
     expected, _ = agent.predict(observation, deterministic=True)
     np.testing.assert_allclose(policy_of(agent)(observation), expected, atol=1e-6)
+
+
+def test_without_a_future_no_target_critic_is_kept(dynamics: RefinementDynamics) -> None:
+    for gamma, moves in ((0.0, False), (0.5, True)):
+        agent, _ = train_agent(dynamics, _config(gamma=gamma), 0, measure(dynamics), 1)
+        fresh = make_agent(DynamicsVecEnv(dynamics, 8), _config(gamma=gamma), seed=0)
+        pairs = zip(
+            agent.policy.critic_target.parameters(), fresh.policy.critic_target.parameters(),
+            strict=True,
+        )  # fmt: skip
+        assert moves == any(not torch.equal(one, other) for one, other in pairs)
+
+
+def test_averaged_policy_is_the_target_actor_and_survives_its_file(
+    dynamics: RefinementDynamics, tmp_path: Path
+) -> None:
+    agent, _ = train_agent(dynamics, _config(averaged=True, tau=0.1), 0, measure(dynamics), 1)
+    assert actor_of(agent) is agent.policy.actor_target
+    save_agent(agent, tmp_path / "agent.zip")
+    again = ALGORITHMS["DDPG"].load(tmp_path / "agent.zip", device="cpu")
+    observation = dynamics.observe(dynamics.start(np.arange(30)))
+    np.testing.assert_array_equal(policy_of(again)(observation), policy_of(agent)(observation))
+    last, _ = agent.predict(observation, deterministic=True)
+    assert np.abs(last - policy_of(agent)(observation)).max() > 1e-4
+
+
+def test_several_agents_act_by_their_mean(dynamics: RefinementDynamics) -> None:
+    agents = [make_agent(DynamicsVecEnv(dynamics, 8), _config(), seed) for seed in range(3)]
+    observation = dynamics.observe(dynamics.start(np.arange(20)))
+    expected = np.mean([policy_of(agent)(observation) for agent in agents], axis=0)
+    np.testing.assert_allclose(policy_of(agents)(observation), expected, atol=1e-6)
 
 
 def test_equal_seeds_give_equal_agents(dynamics: RefinementDynamics) -> None:

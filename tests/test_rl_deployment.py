@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ import torch
 
 from common.config import build
 from common.errors import InputError, PipelineError
+from envs.faces.sb3 import DynamicsVecEnv
+from rl.learning.agents import make_agent
+from rl.learning.config import AgentConfig
 from rl.refinement import deployment
 from rl.refinement.config import DeployAgentConfig, RefineConfig
-from rl.refinement.portable import input_names, raw_inputs
+from rl.refinement.portable import PortableRefiner, input_names, raw_inputs
 from rl.refinement.refiner import Refiner
 from rl.refinement.samples import read_photons
 
@@ -57,6 +61,21 @@ def test_onnx_runs_on_any_number_of_photons(refinement_run: RefineConfig, tmp_pa
     named = {n: v.numpy() for n, v in zip(names, raw_inputs(refiner, table), strict=True)}
     (found,) = session.run(["correction"], named)
     np.testing.assert_allclose(found, refiner.refine(table).final, atol=1e-6)
+
+
+@pytest.mark.parametrize("algorithm", ["TD3", "SAC"])
+def test_other_agents_and_the_mean_of_several_can_be_exported(
+    algorithm: str, refinement_run: RefineConfig
+) -> None:
+    refiner = Refiner.load(refinement_run.output)
+    table = read_photons(refinement_run.store, None).table.take(np.arange(50))
+    env = DynamicsVecEnv(refiner.dynamics(table), 4)
+    config = build(AgentConfig, {"algorithm": algorithm, "hidden": [8], "buffer_size": 10})
+    agents = [make_agent(env, config, seed) for seed in range(2)]
+    several = replace(refiner, agent=agents, algorithm=algorithm)
+    with torch.no_grad():
+        found = PortableRefiner(several)(*raw_inputs(several, table))
+    np.testing.assert_allclose(found, several.refine(table).final, atol=1e-6)
 
 
 def test_a_missing_package_leaves_its_format_out(
