@@ -25,7 +25,7 @@ REAL = REAL_DATA / "real" / "DoublePhoton_Run2012B_0.ig"
 def config(tmp_path_factory: pytest.TempPathFactory) -> ProfileConfig:
     network = NetworkConfig(hidden=[16], epochs=1, batch_size=32)
     return ProfileConfig(
-        output=tmp_path_factory.mktemp("runs") / "profile", events=80, pileup=5.0, seeds=2,
+        output=tmp_path_factory.mktemp("runs") / "profile", events=80, pileup=5.0, seeds=1,
         rewards=["l1"], bootstrap=5, workers=1, peer=network, map=network,
         agent=AgentConfig(environments=16, updates=32, hidden=[16]),
         real=[REAL] if REAL.is_file() else [],
@@ -40,7 +40,7 @@ def test_the_stage_runs_once_and_goes_on_where_it_was_killed(config: ProfileConf
     assert {figure["name"] for figure in report["figures"]} >= {"examples", "radius", "learning"}
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["l1"][judge.FIT][0]["value"] < metrics["l1"][judge.MEAN][0]["value"]
-    agent = folder / "agent_1.zip"
+    agent = folder / "agent_0.zip"
     made = {path: path.stat().st_mtime_ns for path in folder.glob("*.zip")}
     run(config)  # complete: nothing is made again
     assert all(path.stat().st_mtime_ns == when for path, when in made.items())
@@ -53,7 +53,14 @@ def test_the_stage_runs_once_and_goes_on_where_it_was_killed(config: ProfileConf
 def test_controls_and_seeds_are_among_the_tasks(config: ProfileConfig) -> None:
     names = [task.name for task in tasks_of(config)]
     assert len(set(names)) == len(names)
-    assert {"agent_shuffled", "map_shuffled", "agent_l1", "peer_1", "score_0"} <= set(names)
+    assert {
+        "agent_shuffled",
+        "map_shuffled",
+        "agent_l1",
+        "refiner_0",
+        "half_peer_1",
+        "score_0",
+    } <= set(names)
 
 
 def test_halves_share_no_event_and_inputs_hold_no_truth(config: ProfileConfig) -> None:
