@@ -92,7 +92,6 @@ class RefinementDynamics:
             1.0 if config.steps == 1 else config.margin / config.steps
         )
         self._shower = model.shower
-        self._constant: Array = model.constant(table)
         self._start: Array = self._starting_corrections()
         self._reward = REWARDS[config.reward]
         self._distance = self._truth_distance() if with_reward else None
@@ -107,6 +106,10 @@ class RefinementDynamics:
             "step",
             *(f"residual_{k}" for k in range(IMAGE**2) if model.has_residual),
         )
+        # As wide as an observation: to look a photon up is to make most of its observation.
+        self._n_constant = len(model.names)
+        self._constant: Array = np.zeros((len(table), self.observation_size), dtype=np.float32)
+        self._constant[:, : self._n_constant] = model.constant(table)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -165,13 +168,8 @@ class RefinementDynamics:
     def observe(self, state: Hypotheses) -> FloatArray:
         """(m, d) observations, each feature within ±6."""
         photon = state.photon
-        constant = self._constant[photon]
-        xp = namespace(constant)
-        size = constant.shape[1]
-        observation = xp.empty(
-            (len(state), self.observation_size), dtype=xp.float32, device=constant.device
-        )
-        observation[:, :size] = constant
+        observation = self._constant[photon]
+        xp, size = namespace(observation), self._n_constant
         moved = (state.correction - self._start[photon]) / self.ranges
         observation[:, size : size + 3] = xp.clip(moved * CORRECTION_SCALE, -CLIP, CLIP)
         observation[:, size + 3] = state.step / self.steps - 0.5
@@ -194,7 +192,7 @@ class RefinementDynamics:
         photon, correction = state.photon, state.correction
         expected = self._shower.expected(self._offset[photon] + correction[:, 1:])
         image = residual_image(self._image[photon], expected, correction[:, 0])
-        return namespace(image).clip(image, -CLIP, CLIP)
+        return namespace(image).clip(image, -CLIP, CLIP, out=image)
 
     def distance(self, photon: IntArray, correction: FloatArray) -> FloatArray:
         """(m,) distances of hypotheses to the truth, which rewards are made of; 0 without truth."""
