@@ -37,7 +37,7 @@ class EnvironmentConfig(StageConfig):
         "reconstruction some 0.2, 0.15, 0.3 are needed",
     )
     margin: float = Field(
-        3.0, ge=1, description="steps x largest step / ranges: room to correct a correction"
+        1.5, ge=1, description="steps x largest step / ranges: room to correct a correction"
     )
     reward: str = Field(
         "potential",
