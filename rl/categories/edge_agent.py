@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from common.files import atomic_path, write_json
 from envs.categories.dynamics import CategoryDynamics
 from rl.categories.config import CategoriseConfig
 from rl.categories.search import Found
-from rl.learning.agents import Policy, policy_of
+from rl.learning.agents import ALGORITHMS, Policy, policy_of
 from rl.learning.training import CurvePoint, Measure, train_agent
 
 _POINTS = 12
@@ -39,14 +42,27 @@ class TrainedAgent:
 
 
 def train_edge_agent(
-    dynamics: CategoryDynamics, config: CategoriseConfig, seed: int, measure: Measure
+    dynamics: CategoryDynamics, config: CategoriseConfig, seed: int, measure: Measure, path: Path
 ) -> TrainedAgent:
-    """Train one agent on the samples of a dynamics."""
-    started = time.monotonic()
-    agent, curve = train_agent(dynamics, config.agent, seed, measure, _POINTS)
-    seconds = time.monotonic() - started
-    steps = agent.num_timesteps
-    return TrainedAgent(policy_of(agent), curve, steps + steps // dynamics.steps, seconds)
+    """Train one agent on the samples of a dynamics, or read it where an earlier run left it.
+
+    Parameters
+    ----------
+    path
+        Of its files, without suffix.
+    """
+    weights, record = path.with_suffix(".zip"), path.with_suffix(".json")
+    if not (weights.is_file() and record.is_file()):
+        started = time.monotonic()
+        agent, curve = train_agent(dynamics, config.agent, seed, measure, _POINTS)
+        seconds = time.monotonic() - started
+        with atomic_path(weights) as temporary:
+            agent.save(temporary)
+        steps = agent.num_timesteps
+        evaluations = steps + steps // dynamics.steps  # episodes begin with one
+        write_json(record, {"curve": curve, "evaluations": evaluations, "seconds": seconds})
+    policy = policy_of(ALGORITHMS[config.agent.algorithm].load(weights, device="cpu"))
+    return TrainedAgent(policy=policy, **json.loads(record.read_text(encoding="utf-8")))
 
 
 def follow(dynamics: CategoryDynamics, policy: Policy, replica: int = 0) -> Found:

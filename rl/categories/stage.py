@@ -16,6 +16,7 @@ from rl.categories.judge import Fold, describe, judge
 from rl.categories.study import Half
 from rl.categories.tables import add_tables
 from rl.refinement.networks import one_thread
+from rl.uncertainty.parts import parts_of
 
 _CONTROLS = ("inclusive", "first", "cross_entropy", "tree", "agent_0", "event_peer")
 _DESCRIBED = ("cross_entropy", "tree", "agent_0", "event_agent")
@@ -23,7 +24,7 @@ _SAMPLE_EVENTS = 8000
 
 
 def run(config: CategoriseConfig) -> dict[str, Any]:
-    """Run the stage; a complete run is not repeated.
+    """Run the stage; a complete run is not repeated, an interrupted one keeps its agents.
 
     Returns
     -------
@@ -99,7 +100,8 @@ def _chosen(
     parts = events.halves(config.seed)
     halves, folds = [], []
     for k, (train, test) in enumerate((parts, parts[::-1])):
-        half = study.choose(train, test, config, config.seed + 10 * k, is_control)
+        kept = parts_of(folder) / f"{'control' if is_control else 'half'}_{k}"
+        half = study.choose(train, test, config, config.seed + 10 * k, kept, is_control)
         folder.log.info("categorise: half %d of 2 done", k + 1)
         halves.append(half)
         folds.append(Fold(train, test, half.methods))

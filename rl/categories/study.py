@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -75,11 +76,17 @@ def on_edges(dynamics: CategoryDynamics, found: Found, seconds: float) -> Method
 
 
 def choose(
-    train: Inputs, test: Inputs, config: CategoriseConfig, seed: int, is_control: bool = False
+    train: Inputs,
+    test: Inputs,
+    config: CategoriseConfig,
+    seed: int,
+    parts: Path,
+    is_control: bool = False,
 ) -> Half:
     """Every method on one half; the other is looked at for learning curves alone.
 
-    A control has one agent that moves edges, and none per event, to save time.
+    A control has one agent that moves edges, and none per event, to save time. Agents that move
+    edges are kept in the folder `parts`.
     """
     settings = config.categories.model_copy(update={"replicas": 1})
     dynamics = CategoryDynamics(train.events, settings)
@@ -94,7 +101,8 @@ def choose(
     half.methods["tree"] = Method(
         lambda inputs: tree.assign(inputs.features), n, tree.evaluations, seconds
     )
-    _edge_agents(half, other, train, config, seed, 1 if is_control else config.seeds)
+    n_agents = 1 if is_control else config.seeds
+    _edge_agents(half, other, train, config, seed, [parts / f"agent_{k}" for k in range(n_agents)])
     first = dynamics.assign(dynamics.first, train.events)
     if not is_control:
         half.methods["event_agent"] = event_agent(train, first, n, config, seed)
@@ -142,7 +150,7 @@ def _edge_agents(
     train: Inputs,
     config: CategoriseConfig,
     seed: int,
-    n_agents: int,
+    paths: Sequence[Path],
 ) -> None:
     """Agents trained on resampled events with other yields, followed on the events as they are."""
     update = {"yield_spread": config.scenario_spread, "seed": seed}
@@ -153,8 +161,8 @@ def _edge_agents(
         found = follow(half.dynamics, policy)
         return {"train": found.value, "test": _value(other, found)}
 
-    for k in range(n_agents):
-        agent = train_edge_agent(samples, config, seed + k, measure)
+    for k, path in enumerate(paths):
+        agent = train_edge_agent(samples, config, seed + k, measure, path)
         found = follow(half.dynamics, agent.policy)
         method = on_edges(half.dynamics, found, agent.seconds)
         half.methods[f"agent_{k}"] = replace(method, evaluations=agent.evaluations)

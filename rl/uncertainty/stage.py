@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from rl.uncertainty.config import UncertaintyConfig
 from rl.uncertainty.evaluation import Calibration, HypothesisStudy, judge
 from rl.uncertainty.events import RefinedEvents, write_hypotheses
 from rl.uncertainty.models import Models
+from rl.uncertainty.parts import parts_of
 from rl.uncertainty.photons import (
     RefinedPhotons,
     energy_error,
@@ -59,7 +59,7 @@ def run(config: UncertaintyConfig) -> dict[str, Any]:
     with one_thread():
         found = refined_gun(refiner, gun.table, config.agent, config.regression)
         folder.log.info("uncertainty: %d photons to train on", len(found.train))
-        trained = models.train(found.train, config, _parts(folder))
+        trained = models.train(found.train, config, parts_of(folder))
         table = with_result(events.table, refine(refiner, events.table))
         metrics = _run(config, folder, found, trained, (table, events, sha256))
     folder.write_metrics(metrics)
@@ -143,15 +143,6 @@ def _photons(
         for path, found in zip((config.train_store, config.store), outputs, strict=True)
     )
     return gun, events, outputs[0].classifier_sha256
-
-
-def _parts(folder: RunFolder) -> Path:
-    """Where agents are kept until the run is complete; those of another configuration go."""
-    parts = folder.path("parts") / folder.fingerprint()[:16]
-    if not parts.is_dir():
-        shutil.rmtree(folder.path("parts"), ignore_errors=True)
-        parts.mkdir(parents=True)
-    return parts
 
 
 def _products(
