@@ -12,6 +12,7 @@ import numpy as np
 from common.errors import ConfigError
 from common.metrics import Estimate, bootstrap, relative_sigma_eff
 from e2e.low_level.regression import Regression
+from envs.refinement.reward import TruthDistance
 from rl.evaluation.metrics import (
     DIPHOTON,
     HIGGS,
@@ -129,22 +130,26 @@ def judge(config: RefineConfig, gun: Sample, events: Sample) -> dict[str, Any]:
             "mass": gain_shares(higgs.masses(), higgs.pairs.group, replicas),
         },
         "differences": {
-            f"{first} - {second}": difference(gun, higgs, first, second, replicas)
+            f"{first} - {second}": difference(config, gun, higgs, first, second)
             for first, second in DIFFERENCES
         },
     }
 
 
 def difference(
-    gun: Sample, higgs: Sample, first: str, second: str, replicas: int
+    config: RefineConfig, gun: Sample, higgs: Sample, first: str, second: str
 ) -> dict[str, dict[str, float]]:
-    """A method's figures minus another's on the same photons, errors by a paired bootstrap."""
-    ratios, masses = gun.energy_ratios(), higgs.masses()
-    assert gun.table.target is not None
-    errors = {n: np.abs(gun.corrections[n] - gun.table.target)[:, 1:] for n in (first, second)}
+    """A method's figures minus another's on the same photons, errors by a paired bootstrap.
 
-    def on_photons(a: Floats, b: Floats, moved_a: Floats, moved_b: Floats) -> Floats:
-        means = (moved_a - moved_b).mean(axis=0, dtype=np.float64)
+    Among them the mean distance to the truth, which agents and networks are trained for: it has
+    the smallest errors of all.
+    """
+    replicas = config.evaluation.bootstrap
+    ratios, masses = gun.energy_ratios(), higgs.masses()
+    errors = {n: _errors(config, gun, n) for n in (first, second)}
+
+    def on_photons(a: Floats, b: Floats, errors_a: Floats, errors_b: Floats) -> Floats:
+        means = (errors_a - errors_b).mean(axis=0, dtype=np.float64)
         return np.concatenate([[resolutions(a, b)], means])
 
     def resolutions(a: Floats, b: Floats) -> float:
@@ -155,14 +160,22 @@ def difference(
     of_photons = bootstrap(on_photons, *photons, groups=gun.table.group, n=replicas)
     of_pairs = bootstrap(resolutions, *pairs, groups=higgs.pairs.group, n=replicas)
     values = [*on_photons(*photons), resolutions(*pairs)]
-    names = ("sigma_eff_energy", "mean_abs_u", "mean_abs_v", "sigma_eff_mass")
+    names = ("sigma_eff_energy", "distance", "mean_abs_u", "mean_abs_v", "sigma_eff_mass")
     return {
         name: Estimate(float(value), float(spread))._asdict()
         for name, value, spread in zip(names, values, [*of_photons, of_pairs], strict=True)
     }
 
 
-def judge_singles(gun: Sample, events: Sample, replicas: int) -> dict[str, Any]:
+def _errors(config: RefineConfig, gun: Sample, method: str) -> Floats:
+    """(n, 3) distance to the truth, and errors of u and v in crystals."""
+    target, correction = gun.table.target, gun.corrections[method]
+    assert target is not None
+    distance = TruthDistance(target, config.environment)(np.arange(len(target)), correction)
+    return np.column_stack([distance, np.abs(correction - target)[:, 1:]]).astype(np.float64)
+
+
+def judge_singles(config: RefineConfig, gun: Sample, events: Sample) -> dict[str, Any]:
     """Every agent and every network of the peer alone, one seed each.
 
     Returns
@@ -178,7 +191,7 @@ def judge_singles(gun: Sample, events: Sample, replicas: int) -> dict[str, Any]:
         found[name] = dict(row)
         if name.startswith("agent"):
             found[name] |= _shares(figures, name)
-            found[name]["difference"] = difference(gun, higgs, name, "regression", replicas)
+            found[name]["difference"] = difference(config, gun, higgs, name, "regression")
     return found
 
 

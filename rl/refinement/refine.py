@@ -69,9 +69,8 @@ def _run(
     gun_sample, event_sample = judged.sample(held_out_gun), judged.sample(events)
     metrics = judge(config, gun_sample, event_sample)
     metrics["singles"] = judge_singles(
-        judged.single_sample(held_out_gun), judged.single_sample(events),
-        config.evaluation.bootstrap,
-    )  # fmt: skip
+        config, judged.single_sample(held_out_gun), judged.single_sample(events)
+    )
     clock.lap("evaluation")
     refiner = judged.refiner()
     refiner.save(folder.path(FOLDER))

@@ -116,17 +116,17 @@ def _differences(folder: RunFolder, metrics: Mapping[str, Any]) -> None:
     }
     folder.add_table(
         "Differences",
-        ("", "σ_eff(E/E_true) %", "σ_eff(m)/m %", "mean |Δu|", "mean |Δv|"),
+        ("", "σ_eff(E/E_true) %", "σ_eff(m)/m %", "distance d", "mean |Δu|", "mean |Δv|"),
         [
             (
                 name,
                 *(_signed(row[key], 3) for key in ("sigma_eff_energy", "sigma_eff_mass")),
-                *(_signed(row[key], 4) for key in ("mean_abs_u", "mean_abs_v")),
+                *(_signed(row[key], 4) for key in ("distance", "mean_abs_u", "mean_abs_v")),
             )
             for name, row in rows.items()
         ],
         "On the same photons and events, errors by paired bootstrap over events; negative: the "
-        "first is better.",
+        "first is better. d: the mean distance to the truth, which the reward is made of.",
     )
 
 
