@@ -13,7 +13,7 @@ from common.files import atomic_path, write_json
 from envs.categories.dynamics import CategoryDynamics
 from rl.categories.config import CategoriseConfig
 from rl.categories.search import Found
-from rl.learning.agents import ALGORITHMS, Policy, policy_of
+from rl.learning.agents import ALGORITHMS, Policy, policy_of, save_agent
 from rl.learning.training import CurvePoint, Measure, train_agent
 
 _POINTS = 12
@@ -57,7 +57,7 @@ def train_edge_agent(
         agent, curve = train_agent(dynamics, config.agent, seed, measure, _POINTS)
         seconds = time.monotonic() - started
         with atomic_path(weights) as temporary:
-            agent.save(temporary)
+            save_agent(agent, temporary)
         steps = agent.num_timesteps
         evaluations = steps + steps // dynamics.steps  # episodes begin with one
         write_json(record, {"curve": curve, "evaluations": evaluations, "seconds": seconds})

@@ -16,7 +16,7 @@ from envs.photons.table import FloatArray, PhotonTable
 from envs.refinement.dynamics import RefinementDynamics
 from envs.refinement.observation import ObservationModel
 from rl.evaluation.pairs import Floats
-from rl.learning.agents import ALGORITHMS, policy_of
+from rl.learning.agents import ALGORITHMS, policy_of, save_agent
 from rl.learning.training import train_agent
 from rl.uncertainty.config import UncertaintyConfig
 from rl.uncertainty.critics import AgentCritic, FittedCritic, fit_critic, still
@@ -165,7 +165,7 @@ def _agent(
     if not path.is_file():
         agent, _ = train_agent(dynamics, config.critic, config.seed + index, lambda _: {}, 1)
         with atomic_path(path) as temporary:
-            agent.save(temporary)
+            save_agent(agent, temporary)
     return ALGORITHMS[config.critic.algorithm].load(path, device="cpu")
 
 
