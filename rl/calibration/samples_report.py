@@ -114,7 +114,7 @@ def _draw_response(folder: RunFolder, name: str) -> None:
     if detector.response is None:
         return
     response = detector.response.reshape(EB_SHAPE)
-    figure, axes = new_figure(1, 2, width=7.0, gridspec_kw={"width_ratios": [2.2, 1]})
+    figure, axes = new_figure(1, 2, width=5.2, height=3.6, gridspec_kw={"width_ratios": [2.2, 1]})
     centre = float(np.median(response))
     half = 4 * float(np.std(response))
     image = axes[0, 0].imshow(

@@ -85,7 +85,7 @@ def _made_parts(
     """Parts that hold enough pairs, in their order, and the number of events simulated now."""
     jobs: list[PartJob] = []
     counts: list[int] = []
-    missing = 0
+    made_now = 0
     while sum(counts) < pairs:
         if len(counts) >= _TRIES and not sum(counts):
             raise PipelineError(
@@ -96,16 +96,20 @@ def _made_parts(
         needed = (pairs - sum(counts)) * len(counts) / max(sum(counts), 1)
         more = max(int(needed) + 1, 1) if sum(counts) else config.workers
         some = [part_job(config, name, kind, len(jobs) + k) for k in range(more)]
-        missing += sum(finished_part(job) is None for job in some)
+        found = [finished_part(job) for job in some]
+        missing = [job for job, n in zip(some, found, strict=True) if n is None]
         unit = f"parts of {EVENTS_PER_PART} events"
-        counts += progress(_made(some, config.workers), len(some), f"{name} {kind}", unit)
+        made = progress(_made(missing, config.workers), len(missing), f"{name} {kind}", unit)
+        counts += [n for n in found if n is not None]
+        counts += list(made)
+        made_now += len(missing)
         jobs += some
-    return jobs, missing * EVENTS_PER_PART
+    return jobs, made_now * EVENTS_PER_PART
 
 
 def _made(jobs: list[PartJob], workers: int) -> Iterator[int]:
     """Numbers of pairs of parts, made side by side where there are several workers."""
-    if workers == 1 or len(jobs) == 1:
+    if workers == 1 or len(jobs) <= 1:
         yield from map(make_part, jobs)
         return
     # spawned, not forked: the parent may hold threads
