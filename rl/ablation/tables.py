@@ -23,7 +23,7 @@ def add_tables(folder: RunFolder, metrics: Mapping[str, Any]) -> None:
     """List the rows, energies first, then masses and positions."""
     rows = metrics["rows"]
     count = len(next(iter(rows.values()))["seeds"])
-    note = f"{count} seeds a row: mean ± spread of single networks."
+    note = f"Seeds a row: {count}; mean ± spread of single networks."
     folder.add_table(
         "Ablation",
         ("", "agent: σ_eff(E) %", "its peer", "regression", "share of gain", "agent - peer",
@@ -87,4 +87,6 @@ def figure(metrics: Mapping[str, Any]) -> Figure:
 
 
 def _spread(estimate: Mapping[str, float], digits: int) -> str:
+    if estimate["error"] == 0:  # one seed has no spread
+        return f"{estimate['value']:.{digits}f}"
     return f"{estimate['value']:.{digits}f} ± {estimate['error']:.{digits}f}"
