@@ -126,8 +126,8 @@ STAGES = (
     Stage(
         "resonance",
         "simulate Z to two electrons and H to two photons in distorted detectors, as pairs",
-        "rl.calibration.samples_config:ResonanceConfig",
-        "rl.calibration.samples_stage:run",
+        "rl.resonance.config:ResonanceConfig",
+        "rl.resonance.stage:run",
         "resonance --config configs/resonance.yaml workers=2",
     ),
     Stage(

@@ -16,10 +16,10 @@ from e2e.jets.config import JetsConfig
 from e2e.low_level.config import AttributionConfig, LadderConfig, ShareConfig
 from rl.ablation.config import AblationConfig
 from rl.calibration.config import CalibrateConfig
-from rl.calibration.samples_config import ResonanceConfig
 from rl.categories.config import CategoriseConfig
 from rl.profile.config import ProfileConfig
 from rl.refinement.config import RefineConfig
+from rl.resonance.config import ResonanceConfig
 from rl.uncertainty.config import UncertaintyConfig
 
 

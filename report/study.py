@@ -25,7 +25,7 @@ _STAGES = {
     "jets": "e2e.jets.stage",
     "rl": "rl.refinement.refine",
     "ablation": "rl.ablation.stage",
-    "resonance": "rl.calibration.samples_stage",
+    "resonance": "rl.resonance.stage",
     "calibrate": "rl.calibration.stage",
     "uncertainty": "rl.uncertainty.stage",
     "categorise": "rl.categories.stage",

@@ -10,7 +10,7 @@ from data.crops import CROP
 from data.detector.geometry import eb_uv
 from envs.calibration.candidates import Candidates
 from envs.photons.table import PhotonTable
-from rl.calibration.samples import KINDS, PairSample, write_pairs
+from rl.resonance.samples import KINDS, PairSample, write_pairs
 
 
 def candidates(m: int, seed: int = 0, loss: float = 0.04, width: float = 0.01) -> Candidates:

@@ -17,7 +17,7 @@ from rl.calibration.cases import NOMINAL
 from rl.calibration.config import CalibrateConfig
 from rl.calibration.nominal import PhotonRegression, train_regression
 from rl.calibration.prepared import PreparedPairs, prepare, read_prepared, write_prepared
-from rl.calibration.samples import PairSample, read_pairs
+from rl.resonance.samples import PairSample, read_pairs
 
 KINDS = ("zee", "background", "higgs", "gun")
 OPTIONAL = ("background", "gun")

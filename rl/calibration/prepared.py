@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from common.files import atomic_path
 from envs.calibration.candidates import Candidates
 from envs.photons.table import FloatArray
-from rl.calibration.samples import PairSample
 from rl.evaluation.pairs import Floats, corrected
+from rl.resonance.samples import PairSample
 
 
 @dataclass(frozen=True)

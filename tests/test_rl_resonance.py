@@ -22,8 +22,10 @@ from data.simulation.writer import RHTreeWriter
 from data.store import EventStore
 from envs.photons.gather import gather_photons
 from envs.photons.simulated import photons_of
-from rl.calibration import samples_making, samples_stage
-from rl.calibration.samples import (
+from rl.resonance import making, stage
+from rl.resonance.config import ResonanceConfig
+from rl.resonance.making import MIN_PT
+from rl.resonance.samples import (
     GUN,
     HIGGS,
     ZEE,
@@ -33,8 +35,6 @@ from rl.calibration.samples import (
     read_pairs,
     write_pairs,
 )
-from rl.calibration.samples_config import ResonanceConfig
-from rl.calibration.samples_making import MIN_PT
 from tests.toy_electrons import write_lists
 
 
@@ -166,9 +166,9 @@ def run_folder(toy_lists: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """The stage run once, with parts of 80 events."""
     output = tmp_path_factory.mktemp("samples")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(samples_making, "CHUNK", 40)
-        patch.setattr(samples_making, "CHUNKS_PER_PART", 2)
-        samples_stage.run(_config(toy_lists, output))
+        patch.setattr(making, "CHUNK", 40)
+        patch.setattr(making, "CHUNKS_PER_PART", 2)
+        stage.run(_config(toy_lists, output))
         yield output
 
 
@@ -208,29 +208,29 @@ def test_a_larger_sample_keeps_the_parts_of_a_smaller_one(
         made.append(chunk)
         return simulate_chunk(chunk)
 
-    monkeypatch.setattr(samples_making, "simulate_chunk", counted)
+    monkeypatch.setattr(making, "simulate_chunk", counted)
     config = _config(toy_lists, run_folder, detectors={"strong_0": {"zee": 75}})
-    metrics = samples_stage.run(config)
+    metrics = stage.run(config)
     after = read_pairs(run_folder / "strong_0" / "zee.h5")
     assert metrics["strong_0"]["zee"]["pairs"] == len(after) == 75
     np.testing.assert_array_equal(after.take(np.arange(60)).photons.crop, before.photons.crop)
     number_made = len(made)
     assert 0 < number_made <= 4
-    samples_stage.run(config)
+    stage.run(config)
     assert len(made) == number_made
     (run_folder / "strong_0" / "parts" / "zee_0000.h5").write_bytes(b"damaged")
     (run_folder / "strong_0" / "zee.h5").write_bytes(b"damaged too")
-    samples_stage.run(_config(toy_lists, run_folder, detectors={"strong_0": {"zee": 74}}))
+    stage.run(_config(toy_lists, run_folder, detectors={"strong_0": {"zee": 74}}))
     assert len(made) == number_made + 2
 
 
 def test_lists_that_are_not_there_are_told(toy_lists: Path, tmp_path: Path) -> None:
     config = _config(toy_lists, tmp_path, detectors={"nominal": {"background": 5}})
     with pytest.raises(InputError, match="generate continuum"):
-        samples_stage.run(config)
+        stage.run(config)
     config = _config(toy_lists, tmp_path, nominal_lists=400, detectors={"weak_0": {"zee": 5}})
     with pytest.raises(InputError, match="all kept for the nominal"):
-        samples_stage.run(config)
+        stage.run(config)
 
 
 def test_unknown_detectors_are_refused() -> None:

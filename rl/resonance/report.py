@@ -13,9 +13,9 @@ from data.detector.geometry import EB_SHAPE
 from data.simulation.conditions import detector_named
 from data.simulation.merit import peak
 from envs.photons.table import FloatArray
-from rl.calibration.samples import KINDS, PairSample, read_pairs
-from rl.calibration.samples_config import ResonanceConfig
 from rl.evaluation.pairs import Floats
+from rl.resonance.config import ResonanceConfig
+from rl.resonance.samples import KINDS, PairSample, read_pairs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

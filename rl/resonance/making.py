@@ -19,7 +19,9 @@ from data.simulation.files import DETECTOR_REVISION
 from data.simulation.hard_events import LABELS
 from data.simulation.writer import true_mass
 from envs.photons.simulated import pair_rows, photons_of
-from rl.calibration.samples import (
+from rl.evaluation.pairs import Floats
+from rl.resonance.config import ResonanceConfig
+from rl.resonance.samples import (
     GUN,
     HIGGS,
     KINDS,
@@ -30,8 +32,6 @@ from rl.calibration.samples import (
     read_pairs,
     write_pairs,
 )
-from rl.calibration.samples_config import ResonanceConfig
-from rl.evaluation.pairs import Floats
 
 CHUNKS_PER_PART = 10
 MIN_PT = 25.0  # GeV, of both candidates

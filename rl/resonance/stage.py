@@ -14,9 +14,8 @@ from common.errors import InputError, PipelineError
 from common.progress import progress
 from common.runs import RunFolder
 from data.simulation.chunks import CHUNK
-from rl.calibration.samples import KINDS, read_attributes, read_pairs, write_pairs
-from rl.calibration.samples_config import ResonanceConfig
-from rl.calibration.samples_making import (
+from rl.resonance.config import ResonanceConfig
+from rl.resonance.making import (
     CHUNKS_PER_PART,
     PartJob,
     finished_part,
@@ -24,7 +23,8 @@ from rl.calibration.samples_making import (
     part_job,
     read_parts,
 )
-from rl.calibration.samples_report import Numbers, numbers_of, report
+from rl.resonance.report import Numbers, numbers_of, report
+from rl.resonance.samples import KINDS, read_attributes, read_pairs, write_pairs
 
 EVENTS_PER_PART = CHUNKS_PER_PART * CHUNK
 _TRIES = 4  # parts without any pair before it is given up
