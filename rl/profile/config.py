@@ -35,14 +35,7 @@ class ProfileConfig(StageConfig):
         ProfileEnvironmentConfig(), description="environment"
     )
     agent: AgentConfig = Field(
-        AgentConfig(
-            environments=1024,
-            updates=5000,
-            learning_rate=1e-3,
-            noise=0.2,
-            final_noise=0.05,
-            averaged=True,
-        ),
+        AgentConfig(environments=1024, updates=8000, learning_rate=1e-3, averaged=True),
         description="agent",
     )
     peer: NetworkConfig = Field(
