@@ -6,17 +6,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gymnasium.vector import AutoresetMode
-
 from common.config import build
 from envs.calibration.candidates import read_candidates
 from envs.calibration.config import CalibrationEnvConfig
 from envs.calibration.dynamics import ResonanceDynamics
-from envs.faces.single import DynamicsEnv
-from envs.faces.vector import DynamicsVectorEnv
+from envs.faces.named import NamedEnv, NamedVectorEnv
 
 
-class ResonanceCalibrationEnv(DynamicsEnv):
+def make_dynamics(
+    sample: str | Path | None = None, settings: Mapping[str, Any] | None = None
+) -> ResonanceDynamics:
+    """Dynamics of a file of candidates (the shipped one for None); `settings` override its own."""
+    candidates, stored = read_candidates(sample)
+    return ResonanceDynamics(candidates, build(CalibrationEnvConfig, stored, dict(settings or {})))
+
+
+class ResonanceCalibrationEnv(NamedEnv):
     """
     ## Description
 
@@ -91,43 +96,10 @@ class ResonanceCalibrationEnv(DynamicsEnv):
     * v1: first version.
     """
 
-    def __init__(
-        self,
-        render_mode: str | None = None,
-        sample: str | Path | None = None,
-        dynamics: ResonanceDynamics | None = None,
-        **settings: Any,
-    ) -> None:
-        super().__init__(dynamics or make_dynamics(sample, settings), render_mode)
+    make_dynamics = staticmethod(make_dynamics)
 
 
-class ResonanceCalibrationVectorEnv(DynamicsVectorEnv):
-    """`num_envs` pairs calibrated at once; see `ResonanceCalibrationEnv` for spaces and rewards.
+class ResonanceCalibrationVectorEnv(NamedVectorEnv):
+    """`num_envs` pairs calibrated at once; see `ResonanceCalibrationEnv` for spaces and rewards."""
 
-    Parameters
-    ----------
-    num_envs, render_mode, autoreset_mode
-        As for `DynamicsVectorEnv`.
-    sample, dynamics, **settings
-        As for `ResonanceCalibrationEnv`.
-    """
-
-    def __init__(
-        self,
-        num_envs: int = 1,
-        render_mode: str | None = None,
-        sample: str | Path | None = None,
-        dynamics: ResonanceDynamics | None = None,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
-        **settings: Any,
-    ) -> None:
-        rules = dynamics or make_dynamics(sample, settings)
-        super().__init__(rules, num_envs, render_mode, autoreset_mode)
-
-
-def make_dynamics(
-    sample: str | Path | None = None, settings: Mapping[str, Any] | None = None
-) -> ResonanceDynamics:
-    """Dynamics of a file of candidates (the shipped one for None); `settings` override its own."""
-    candidates, stored = read_candidates(sample)
-    return ResonanceDynamics(candidates, build(CalibrationEnvConfig, stored, dict(settings or {})))
+    single = ResonanceCalibrationEnv

@@ -6,17 +6,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gymnasium.vector import AutoresetMode
-
 from common.config import build
 from envs.categories.config import CategoryConfig
 from envs.categories.dynamics import CategoryDynamics
 from envs.categories.events import CategoryEvents
-from envs.faces.single import DynamicsEnv
-from envs.faces.vector import DynamicsVectorEnv
+from envs.faces.named import NamedEnv, NamedVectorEnv
 
 
-class CategorisationEnv(DynamicsEnv):
+def make_dynamics(
+    sample: str | Path | None = None, settings: Mapping[str, Any] | None = None
+) -> CategoryDynamics:
+    """Dynamics of a sample, the shipped one for None."""
+    return CategoryDynamics(
+        CategoryEvents.load(sample), build(CategoryConfig, dict(settings or {}))
+    )
+
+
+class CategorisationEnv(NamedEnv):
     """
     ## Description
 
@@ -93,44 +99,10 @@ class CategorisationEnv(DynamicsEnv):
     * v1: first version.
     """
 
-    def __init__(
-        self,
-        render_mode: str | None = None,
-        sample: str | Path | None = None,
-        dynamics: CategoryDynamics | None = None,
-        **settings: Any,
-    ) -> None:
-        super().__init__(dynamics or make_dynamics(sample, settings), render_mode)
+    make_dynamics = staticmethod(make_dynamics)
 
 
-class CategorisationVectorEnv(DynamicsVectorEnv):
-    """`num_envs` sets of edges at once; see `CategorisationEnv` for spaces and rewards.
+class CategorisationVectorEnv(NamedVectorEnv):
+    """`num_envs` sets of edges at once; see `CategorisationEnv` for spaces and rewards."""
 
-    Parameters
-    ----------
-    num_envs, render_mode, autoreset_mode
-        As for `DynamicsVectorEnv`.
-    sample, dynamics, **settings
-        As for `CategorisationEnv`.
-    """
-
-    def __init__(
-        self,
-        num_envs: int = 1,
-        render_mode: str | None = None,
-        sample: str | Path | None = None,
-        dynamics: CategoryDynamics | None = None,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
-        **settings: Any,
-    ) -> None:
-        rules = dynamics or make_dynamics(sample, settings)
-        super().__init__(rules, num_envs, render_mode, autoreset_mode)
-
-
-def make_dynamics(
-    sample: str | Path | None = None, settings: Mapping[str, Any] | None = None
-) -> CategoryDynamics:
-    """Dynamics of a sample, the shipped one for None."""
-    return CategoryDynamics(
-        CategoryEvents.load(sample), build(CategoryConfig, dict(settings or {}))
-    )
+    single = CategorisationEnv

@@ -6,17 +6,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gymnasium.vector import AutoresetMode
-
 from common.config import build
-from envs.faces.single import DynamicsEnv
-from envs.faces.vector import DynamicsVectorEnv
+from envs.faces.named import NamedEnv, NamedVectorEnv
 from envs.profile.config import ProfileEnvironmentConfig
 from envs.profile.dynamics import ProfileDynamics
 from envs.profile.sample import read_sample
 
 
-class ShowerProfileEnv(DynamicsEnv):
+def make_dynamics(
+    sample: str | Path | None = None, settings: Mapping[str, Any] | None = None
+) -> ProfileDynamics:
+    """Dynamics of a sample (the shipped one for None), its settings overridden by `settings`."""
+    photons, inputs, config = read_sample(sample)
+    config = build(ProfileEnvironmentConfig, config.model_dump(), dict(settings or {}))
+    return ProfileDynamics(photons.photons, inputs, config, photons.profile)
+
+
+class ShowerProfileEnv(NamedEnv):
     """
     ## Description
 
@@ -98,44 +104,10 @@ class ShowerProfileEnv(DynamicsEnv):
     * v1: first version.
     """
 
-    def __init__(
-        self,
-        render_mode: str | None = None,
-        sample: str | Path | None = None,
-        dynamics: ProfileDynamics | None = None,
-        **settings: Any,
-    ) -> None:
-        super().__init__(dynamics or make_dynamics(sample, settings), render_mode)
+    make_dynamics = staticmethod(make_dynamics)
 
 
-class ShowerProfileVectorEnv(DynamicsVectorEnv):
-    """`num_envs` photons at once; see `ShowerProfileEnv` for spaces and rewards.
+class ShowerProfileVectorEnv(NamedVectorEnv):
+    """`num_envs` photons at once; see `ShowerProfileEnv` for spaces and rewards."""
 
-    Parameters
-    ----------
-    num_envs, render_mode, autoreset_mode
-        As for `DynamicsVectorEnv`.
-    sample, dynamics, **settings
-        As for `ShowerProfileEnv`.
-    """
-
-    def __init__(
-        self,
-        num_envs: int = 1,
-        render_mode: str | None = None,
-        sample: str | Path | None = None,
-        dynamics: ProfileDynamics | None = None,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
-        **settings: Any,
-    ) -> None:
-        rules = dynamics or make_dynamics(sample, settings)
-        super().__init__(rules, num_envs, render_mode, autoreset_mode)
-
-
-def make_dynamics(
-    sample: str | Path | None = None, settings: Mapping[str, Any] | None = None
-) -> ProfileDynamics:
-    """Dynamics of a sample (the shipped one for None), its settings overridden by `settings`."""
-    photons, inputs, config = read_sample(sample)
-    config = build(ProfileEnvironmentConfig, config.model_dump(), dict(settings or {}))
-    return ProfileDynamics(photons.photons, inputs, config, photons.profile)
+    single = ShowerProfileEnv

@@ -6,18 +6,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gymnasium.vector import AutoresetMode
-
 from common.config import build
-from envs.faces.single import DynamicsEnv
-from envs.faces.vector import DynamicsVectorEnv
+from envs.faces.named import NamedEnv, NamedVectorEnv
 from envs.refinement.config import EnvironmentConfig
 from envs.refinement.dynamics import RefinementDynamics
 from envs.refinement.observation import ObservationModel
 from envs.refinement.sample import read_sample
 
 
-class PhotonRefinementEnv(DynamicsEnv):
+def make_dynamics(
+    sample: str | Path | None = None, settings: Mapping[str, Any] | None = None
+) -> RefinementDynamics:
+    """Dynamics of a sample (the shipped one for None), its settings overridden by `settings`."""
+    table, model, config = read_sample(sample)
+    blocks = config.blocks
+    config = build(EnvironmentConfig, config.model_dump(), dict(settings or {}))
+    if config.blocks != blocks:
+        model = ObservationModel.fit(table, config)
+    return RefinementDynamics(table, model, config)
+
+
+class PhotonRefinementEnv(NamedEnv):
     """
     ## Description
 
@@ -107,54 +116,25 @@ class PhotonRefinementEnv(DynamicsEnv):
     * v1: first version.
     """
 
-    def __init__(
-        self,
-        render_mode: str | None = None,
-        sample: str | Path | None = None,
-        dynamics: RefinementDynamics | None = None,
-        **settings: Any,
-    ) -> None:
-        rules = make_dynamics(sample, settings) if dynamics is None else dynamics
-        super().__init__(rules, render_mode)
+    make_dynamics = staticmethod(make_dynamics)
 
 
-class PhotonRefinementVectorEnv(DynamicsVectorEnv):
+class PhotonRefinementVectorEnv(NamedVectorEnv):
     """`num_envs` photons refined at once; see `PhotonRefinementEnv` for spaces and rewards.
 
     Parameters
     ----------
-    num_envs, render_mode, autoreset_mode
-        As for `DynamicsVectorEnv`.
-    sample, dynamics, **settings
-        As for `PhotonRefinementEnv`.
+    *arguments, **keywords
+        As for `NamedVectorEnv`.
     device
         Where the arrays lie: None for NumPy, or a device of torch, such as `"cuda"`; observations
         and rewards are then tensors there.
     """
 
-    def __init__(
-        self,
-        num_envs: int = 1,
-        render_mode: str | None = None,
-        sample: str | Path | None = None,
-        dynamics: RefinementDynamics | None = None,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
-        device: str | None = None,
-        **settings: Any,
-    ) -> None:
-        rules = make_dynamics(sample, settings) if dynamics is None else dynamics
+    single = PhotonRefinementEnv
+
+    def __init__(self, *arguments: Any, device: str | None = None, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
         if device is not None:
-            rules = rules.to(device)
-        super().__init__(rules, num_envs, render_mode, autoreset_mode)
-
-
-def make_dynamics(
-    sample: str | Path | None = None, settings: Mapping[str, Any] | None = None
-) -> RefinementDynamics:
-    """Dynamics of a sample (the shipped one for None), its settings overridden by `settings`."""
-    table, model, config = read_sample(sample)
-    blocks = config.blocks
-    config = build(EnvironmentConfig, config.model_dump(), dict(settings or {}))
-    if config.blocks != blocks:
-        model = ObservationModel.fit(table, config)
-    return RefinementDynamics(table, model, config)
+            assert isinstance(self.dynamics, RefinementDynamics)
+            self.dynamics = self.dynamics.to(device)
