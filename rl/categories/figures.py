@@ -109,6 +109,6 @@ def planes(dynamics: CategoryDynamics, edges: Mapping[str, Floats]) -> Figure:
     figure, axes = new_figure(1, len(names), width=5.0, height=4.6, sharey=True)
     for axis, name in zip(axes[0], names, strict=True):
         fill_plane(axis, dynamics, edges[name])
-        label(axis, simulation=True, right=title_of(name))
+        label(axis, simulation=True, right=title_of(name).split(",")[0])
     figure.tight_layout()
     return figure
