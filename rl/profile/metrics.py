@@ -15,21 +15,12 @@ FloatArray = NDArray[np.float32]
 #: Directions of the sliced Wasserstein distance.
 _ANGLES = np.arange(8) * np.pi / 8
 _LOG_WEIGHT = 4.7  # of sigma_iphiiphi, as of the standard position
+_MIN_LEG = 0.005  # share of a leg
 _AT_A_TIME = 2048
 
 _U, _V = (
     ((np.arange(cells) + 0.5 - cells / 2) / FINE).astype(np.float32) for cells in SHAPE
 )  # cells' centres, crystals from the seed's
-
-#: What `describe` says of a profile, with its unit.
-DESCRIPTIONS = {
-    "width": "crystals",
-    "distance": "crystals",
-    "fraction": "",
-    "spread": "crystals",
-    "u": "crystals",
-    "v": "crystals",
-}
 
 
 def compare(profile: NDArray[np.floating], truth: NDArray[np.floating]) -> dict[str, FloatArray]:
@@ -42,7 +33,7 @@ def compare(profile: NDArray[np.floating], truth: NDArray[np.floating]) -> dict[
 
 
 def _compare(profile: NDArray, truth: NDArray) -> dict[str, FloatArray]:
-    a, b = profile.astype(np.float32), truth.astype(np.float32)
+    a, b = _normalised(profile), _normalised(truth)
     return {
         "l1": l1(a, b),
         "wasserstein_eta": wasserstein(a, b, 1),
@@ -77,18 +68,18 @@ def describe(profile: NDArray[np.floating]) -> dict[str, FloatArray]:
     u, v
         Mean place.
     """
-    profile = profile.astype(np.float32)
-    along_v, along_u = profile.sum(axis=1), profile.sum(axis=2)
+    profile = _normalised(profile)
+    along_v, along_u = (profile.sum(axis=k, dtype=np.float64) for k in (1, 2))
     v, u = along_v @ _V, along_u @ _U
     width = np.sqrt(np.maximum(along_v @ _V**2 - v**2, 0))
-    share = np.cumsum(along_v, axis=1)[:, :-1].clip(1e-6, 1 - 1e-6)
+    share = np.cumsum(along_v, axis=1)[:, :-1].clip(1e-9, 1 - 1e-9)
     moment = np.cumsum(along_v * _V, axis=1)[:, :-1]
     apart = (v[:, None] - moment) / (1 - share) - moment / share
     between = apart**2 * share * (1 - share)
-    cut = between.argmax(axis=1)
+    cut = np.where(np.minimum(share, 1 - share) > _MIN_LEG, between, -1).argmax(axis=1)
     rows = np.arange(len(cut))
     left = share[rows, cut]
-    return {
+    found = {
         "width": width,
         "distance": apart[rows, cut],
         "fraction": np.maximum(left, 1 - left),
@@ -96,6 +87,13 @@ def describe(profile: NDArray[np.floating]) -> dict[str, FloatArray]:
         "u": u,
         "v": v,
     }
+    return {name: values.astype(np.float32) for name, values in found.items()}
+
+
+def _normalised(profile: NDArray[np.floating]) -> FloatArray:
+    """Of the sum 1, which half precision keeps to a few 1e-4 only."""
+    single = profile.astype(np.float32)
+    return single / single.sum(axis=(1, 2), keepdims=True)
 
 
 def sigma_iphi_iphi(table: PhotonTable) -> FloatArray:
