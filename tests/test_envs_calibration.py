@@ -148,3 +148,8 @@ def test_candidates_survive_a_file(tmp_path: Path) -> None:
         read_candidates(tmp_path / "broken.npz")
     with pytest.raises(InputError, match="no such candidates"):
         read_candidates(tmp_path / "absent.npz")
+
+
+def test_a_detector_without_pairs_has_features_of_none() -> None:
+    names, values = features(candidates(4).take(np.arange(0)), CalibrationEnvConfig())
+    assert values.shape == (0, 2, len(names))

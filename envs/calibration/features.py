@@ -85,4 +85,4 @@ def features(some: Candidates, config: CalibrationEnvConfig) -> tuple[tuple[str,
     for block in config.blocks:
         named |= BLOCKS[block](some)
     values = np.stack(list(named.values()), axis=1).clip(-BOUND, BOUND)
-    return tuple(named), values.reshape(len(some), 2, -1).astype(np.float32)
+    return tuple(named), values.reshape(len(some), 2, len(named)).astype(np.float32)
